@@ -1,0 +1,87 @@
+//! The thread that settles frozen tables, and the one that merges settled tables.
+//!
+//! A table that does not fit on the disk stays frozen, in memory and in the log, and is tried again with growing
+//! pauses; meanwhile commits that need its place are told that the store is unavailable. Any other failure leaves
+//! open what the disk holds, and breaks the store (I3).
+
+use super::core::Core;
+use super::disk::sync_directory;
+use super::flush_slot::FlushJob;
+use super::settled::SettledError;
+use crate::store::StoreFault;
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// With more sorted runs than this the flusher waits for the merging, which would fall behind for good.
+const RUNS_MAX: usize = 16;
+
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Settles frozen tables until the store is closed or breaks. `merge` wakes the other thread.
+pub(super) fn run(core: &Core, log_directory: &Path, merge: &Sender<()>) {
+    let _guard = core.health.guard("flush");
+    while let Some(job) = core.flush.next() {
+        let mut pause = PAUSE_MIN;
+        while let Err(error) = settle(core, &job, log_directory) {
+            if !error.is_transient {
+                core.health.break_with(error.fault.clone());
+            }
+            tracing::warn!(error = %error.fault, "a table was not settled");
+            let goes_on = core.flush.failed(error.fault, pause);
+            if !goes_on || core.health.fault().is_some() {
+                return;
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        core.flush.done();
+        if let Err(TrySendError::Disconnected(())) = merge.try_send(()) {
+            return;
+        }
+    }
+}
+
+fn settle(core: &Core, job: &FlushJob, log_directory: &Path) -> Result<(), SettledError> {
+    if core.settled.runs() >= RUNS_MAX {
+        let fault = StoreFault(format!("{RUNS_MAX} sorted runs wait to be merged"));
+        return Err(SettledError { fault, is_transient: true, is_interrupted: false });
+    }
+    core.settled.ingest(&job.table, job.last_sequence)?;
+    // From here on the settled data has it all, so readers that still hold the frozen table see the same.
+    core.tables_mut().frozen = None;
+    metrics::counter!("pelton_store_flushes_total").increment(1);
+    tracing::debug!(last_sequence = job.last_sequence, "a table was settled");
+    if let Err(error) = remove_segments(job, log_directory) {
+        // They say nothing that is not settled, and recovery removes them.
+        tracing::warn!(%error, "segments of the commit log were not removed");
+    }
+    Ok(())
+}
+
+fn remove_segments(job: &FlushJob, log_directory: &Path) -> io::Result<()> {
+    for segment in &job.segments {
+        std::fs::remove_file(segment)?;
+    }
+    sync_directory(log_directory)
+}
+
+/// Merges settled tables whenever it is woken, as long as there is something to merge.
+pub(super) fn run_merging(core: &Core, wake: &Receiver<()>) {
+    let _guard = core.health.guard("merge");
+    while let Ok(()) = wake.recv() {
+        loop {
+            match core.settled.compact() {
+                Ok(true) => metrics::counter!("pelton_store_merges_total").increment(1),
+                Ok(false) => break,
+                Err(error) if error.is_interrupted => return,
+                Err(error) if error.is_transient => {
+                    tracing::warn!(error = %error.fault, "settled tables were not merged; the next flush tries again");
+                    break;
+                }
+                Err(error) => return core.health.break_with(error.fault),
+            }
+        }
+    }
+}
