@@ -82,8 +82,9 @@ impl Driver {
             let request = tokio::select! {
                 biased;
                 () = advance_after(gap.as_mut(), &shared) => {
-                    self.announce().await?;
-                    gap.set(tokio::time::sleep(self.gap));
+                    if self.announce().await? {
+                        gap.set(tokio::time::sleep(self.gap));
+                    }
                     // One request after each announcement: neither side can starve the other.
                     self.requests.try_recv().ok()
                 }
@@ -95,12 +96,12 @@ impl Driver {
         }
     }
 
-    /// Journals every advance there is, then makes it known.
+    /// Journals every advance there is, then makes it known; false where there was none.
     #[tracing::instrument(level = "debug", skip_all, fields(epoch = %self.leader.epoch()))]
-    async fn announce(&mut self) -> Result<(), End> {
+    async fn announce(&mut self) -> Result<bool, End> {
         let mut advances_max = self.records_max;
         loop {
-            let Some(proposal) = self.shared.aggregate().proposal(advances_max) else { return Ok(()) };
+            let Some(proposal) = self.shared.aggregate().proposal(advances_max) else { return Ok(false) };
             let advances = proposal.advances().to_vec();
             let writes: Vec<Write> = advances
                 .iter()
@@ -126,7 +127,7 @@ impl Driver {
             if more {
                 self.shared.advance.notify_one();
             }
-            return Ok(());
+            return Ok(true);
         }
     }
 
@@ -173,11 +174,18 @@ impl Driver {
                 }
                 Err(error) => return Err(ended_by(error).into()),
             }
-            assigned.extend(step.new.iter().map(|assignment| Assigned {
-                require: journal::requirement(&self.keys, computation, assignment),
-                assignment: assignment.clone(),
+            // Nothing is proposed while this runs, and from here on the new intervals hold: what stands
+            // announced now stands until their owners report.
+            let announced = {
+                let mut aggregate = self.shared.aggregate();
+                aggregate.reassign(computation, step.new.clone())?;
+                aggregate.announced(computation)
+            };
+            assigned.extend(step.new.into_iter().map(|assignment| Assigned {
+                require: journal::requirement(&self.keys, computation, &assignment),
+                assignment,
+                announced,
             }));
-            self.shared.aggregate().reassign(computation, step.new)?;
         }
         Ok(assigned)
     }

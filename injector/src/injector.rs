@@ -5,7 +5,7 @@
 //! the store happens in the driver's future, which the caller of [`Injector::start`] runs.
 
 use crate::aggregate::{Aggregate, Explanation, IntervalView, ReassignRefused};
-use crate::announced::AnnouncedTable;
+use crate::announced::{Announced, AnnouncedTable};
 use crate::assign::{Assignment, Worker};
 use crate::driver::{AssignRequest, Driver};
 use crate::end::End;
@@ -78,6 +78,9 @@ pub struct Assigned {
     pub assignment: Assignment,
     /// What the take-over of the interval must require: that this assignment still stands (I1).
     pub require: Precondition,
+    /// What stands announced of the computation, and will until the new owner reports: it assigns no id of an
+    /// earlier system time than this, whatever its clock says (I6).
+    pub announced: Announced,
 }
 
 /// Why intervals were not assigned.
@@ -217,12 +220,16 @@ impl Injector {
 
     /// What stands announced, as it changes: a slow reader skips to the latest. When the injector ends, the last
     /// table says why ([`AnnouncedTable::end`]), and the channel closes.
+    ///
+    /// The first value is there at once, whether or not `changed` says so. Who follows injectors one after the
+    /// other keeps, of each value, the greatest seen: an earlier leader may still be heard.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Arc<AnnouncedTable>> {
         self.inner.tables.clone()
     }
 
     /// The intervals of a computation with their last reports, ascending: what [`crate::assign`] decides on.
+    /// Looks at each under the lock that reports take, so not for every record.
     #[must_use]
     pub fn intervals(&self, computation: u32) -> Vec<IntervalView> {
         self.inner.shared.aggregate().intervals(computation).collect()

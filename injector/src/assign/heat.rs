@@ -91,16 +91,19 @@ pub enum Reshape {
         /// Which.
         whole: KeyInterval,
         /// Its halves, ascending.
-        parts: (KeyInterval, KeyInterval),
+        parts: Neighbours,
     },
     /// Two neighbours become one.
     Merge {
         /// Which, ascending.
-        parts: (KeyInterval, KeyInterval),
+        parts: Neighbours,
         /// What they become.
         whole: KeyInterval,
     },
 }
+
+/// Two intervals, the second right behind the first.
+pub type Neighbours = (KeyInterval, KeyInterval);
 
 /// Watches the loads of one computation's intervals, and says what to split and to merge.
 #[derive(Clone, Debug)]
@@ -108,8 +111,8 @@ pub struct Heat {
     limits: HeatLimits,
     /// For how many rounds each interval has been hot.
     hot_rounds: BTreeMap<KeyInterval, u32>,
-    /// For how many rounds two neighbours have been cold together, by what they would become.
-    cold_rounds: BTreeMap<KeyInterval, u32>,
+    /// For how many rounds two neighbours have been cold together.
+    cold_rounds: BTreeMap<Neighbours, u32>,
 }
 
 impl Heat {
@@ -166,7 +169,7 @@ impl Heat {
     }
 
     /// The neighbours that were cold long enough, the coldest first, and what they become.
-    fn merges(&mut self, sorted: &[(KeyInterval, Load)]) -> Vec<((KeyInterval, KeyInterval), KeyInterval)> {
+    fn merges(&mut self, sorted: &[(KeyInterval, Load)]) -> Vec<(Neighbours, KeyInterval)> {
         let pair = |((left, a), (right, b)): (&(KeyInterval, Load), &(KeyInterval, Load))| {
             let whole = joined(*left, *right)?;
             let pressure = self.limits.pressure_permille(a.plus(*b));
@@ -174,17 +177,20 @@ impl Heat {
             cold.then_some((pressure, (*left, *right), whole))
         };
         let cold: Vec<_> = sorted.iter().zip(sorted.iter().skip(1)).filter_map(pair).collect();
-        count_rounds(&mut self.cold_rounds, cold.iter().map(|(_, _, whole)| *whole));
-        let lasts = |whole: &KeyInterval| self.cold_rounds.get(whole) >= Some(&self.limits.rounds_min);
-        let mut merges: Vec<_> = cold.into_iter().filter(|(_, _, whole)| lasts(whole)).collect();
+        count_rounds(&mut self.cold_rounds, cold.iter().map(|(_, parts, _)| *parts));
+        let lasts = |parts: &Neighbours| self.cold_rounds.get(parts) >= Some(&self.limits.rounds_min);
+        let mut merges: Vec<_> = cold.into_iter().filter(|(_, parts, _)| lasts(parts)).collect();
         merges.sort_unstable_by_key(|(pressure, parts, _)| (*pressure, *parts));
         merges.into_iter().map(|(_, parts, whole)| (parts, whole)).collect()
     }
 }
 
 /// Counts one more round for those that are there now, and forgets the others.
-fn count_rounds(rounds: &mut BTreeMap<KeyInterval, u32>, now: impl Iterator<Item = KeyInterval>) {
-    let counted = now.map(|interval| (interval, rounds.get(&interval).map_or(1, |n| n.saturating_add(1))));
+fn count_rounds<T: Ord>(rounds: &mut BTreeMap<T, u32>, now: impl Iterator<Item = T>) {
+    let counted = now.map(|what| {
+        let count = rounds.get(&what).map_or(1, |count| count.saturating_add(1));
+        (what, count)
+    });
     *rounds = counted.collect();
 }
 
