@@ -9,13 +9,14 @@
 
 use super::core::Core;
 use super::disk::Disk;
+use super::encoded::Encoded;
 use super::flush_slot::FlushJob;
-use super::frame::FrameBuilder;
+use super::frame::{FrameBuilder, Writes};
 use super::options::{Durability, EmbeddedOptions};
 use super::recovery::Recovered;
-use super::segment::{AppendError, Segment};
+use super::segment::{AppendError, Segment, SegmentOptions};
 use super::stage::Stage;
-use crate::store::{Commit, CommitError, StoreFault};
+use crate::store::{CommitError, StoreFault};
 use crossbeam_channel::Receiver;
 use std::io;
 use std::path::PathBuf;
@@ -25,10 +26,13 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 /// Segments of former runs that stay unsettled before the table is frozen for their number alone.
 const SEGMENTS_MAX: usize = 8;
 
+/// By how much the log is lengthened at once: a moment's work, and seldom.
+const RESERVE_BYTES_MAX: u64 = 1 << 20;
+
 /// A commit on its way to the committer.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) commit: Commit,
+    pub(super) commit: Encoded,
     pub(super) answer: oneshot::Sender<Result<(), CommitError>>,
     /// Its share of the queue, given back when the request is answered.
     pub(super) _share: Option<OwnedSemaphorePermit>,
@@ -60,18 +64,36 @@ impl Committer {
         directory: PathBuf,
         recovered: Recovered,
     ) -> io::Result<Self> {
-        let synced = options.durability == Durability::Fsync;
+        let Recovered { last_frame, segments, log_bytes, next_segment, next_sequence, .. } = recovered;
+        let mut frame = FrameBuilder::default();
+        // The last frame may have been read from pages that the disk never took: a sync that failed once does
+        // not fail again. Readers will see it, so it is written once more; all frames before it were synced.
+        let first_sequence = next_sequence - u64::from(last_frame.is_some());
+        let mut segment = Segment::create(
+            disk.as_ref(),
+            &directory,
+            next_segment,
+            first_sequence,
+            segment_options(&options),
+        )?;
+        if let Some(payload) = last_frame {
+            let again = frame.build(segment.salt(), first_sequence, &[payload]);
+            segment
+                .append(again)
+                .map_err(|(AppendError::NotWritten(error) | AppendError::Unknown(error))| error)?;
+        }
+        let stage = Stage::default();
         Ok(Self {
-            segment: Segment::create(disk.as_ref(), &directory, recovered.next_sequence, synced)?,
-            older: recovered.segments,
-            log_bytes: recovered.log_bytes,
-            next_sequence: recovered.next_sequence,
-            stage: Stage::default(),
-            frame: FrameBuilder::default(),
             core,
             disk,
             options,
             directory,
+            segment,
+            older: segments,
+            log_bytes,
+            next_sequence,
+            stage,
+            frame,
         })
     }
 
@@ -90,8 +112,10 @@ impl Committer {
             }
             self.commit_group(&mut group);
         }
-        if let (Durability::Buffered, Err(error)) = (self.options.durability, self.segment.sync()) {
-            tracing::warn!(%error, "the commit log was not synced at the end");
+        if core.health.fault().is_none()
+            && let Err(error) = self.segment.finish()
+        {
+            tracing::warn!(%error, "the commit log was not closed cleanly");
         }
     }
 
@@ -125,14 +149,10 @@ impl Committer {
 
     /// Writes and syncs the staged writes as one frame.
     fn log(&mut self) -> Result<(), CommitError> {
-        if self.stage.writes().is_empty() {
+        if self.stage.payloads().is_empty() {
             return Ok(());
         }
-        self.frame.start();
-        for (key, value) in self.stage.writes() {
-            self.frame.push(key, value.as_deref());
-        }
-        let frame = self.frame.finish(self.segment.salt(), self.next_sequence);
+        let frame = self.frame.build(self.segment.salt(), self.next_sequence, self.stage.payloads());
         match self.segment.append(frame) {
             Ok(()) => {
                 self.next_sequence += 1;
@@ -152,12 +172,13 @@ impl Committer {
     }
 
     /// Makes the staged writes visible, one commit at a time.
-    fn apply(&mut self, commits: impl Iterator<Item = usize>) {
-        let mut writes = self.stage.drain();
+    fn apply(&self, commits: impl Iterator<Item = usize>) {
+        let mut payloads = self.stage.payloads().iter();
         for count in commits {
             // Readers get in between commits, and never see half of one.
             let mut tables = self.core.tables_mut();
-            for (key, value) in writes.by_ref().take(count) {
+            for (key, value) in payloads.by_ref().take(count).flat_map(|payload| Writes::of(payload.clone()))
+            {
                 tables.active.put(key, value);
             }
         }
@@ -175,16 +196,18 @@ impl Committer {
         if self.core.tables_mut().active.is_empty() {
             return Ok(());
         }
-        let synced = self.options.durability == Durability::Fsync;
-        if !synced {
+        if self.options.durability == Durability::Buffered {
             // Only the last segment may end in a hole, so this one must be whole before there is another.
             self.segment.sync().map_err(|error| {
                 self.core.health.break_with(log_fault(&error));
                 CommitError::Fatal(log_fault(&error))
             })?;
         }
-        let next = Segment::create(self.disk.as_ref(), &self.directory, self.next_sequence, synced)
-            .map_err(|error| CommitError::Unavailable(log_fault(&error)))?;
+        let segment_options = segment_options(&self.options);
+        let number = self.segment.number() + 1;
+        let next =
+            Segment::create(self.disk.as_ref(), &self.directory, number, self.next_sequence, segment_options)
+                .map_err(|error| CommitError::Unavailable(log_fault(&error)))?;
         let full = std::mem::replace(&mut self.segment, next);
         let mut segments = std::mem::take(&mut self.older);
         segments.push(full.path().to_owned());
@@ -197,6 +220,13 @@ impl Committer {
         };
         self.core.flush.submit(FlushJob { table, segments, last_sequence: self.next_sequence - 1 });
         Ok(())
+    }
+}
+
+fn segment_options(options: &EmbeddedOptions) -> SegmentOptions {
+    SegmentOptions {
+        synced: options.durability == Durability::Fsync,
+        reserve_bytes: (options.log_bytes_max / 4).min(RESERVE_BYTES_MAX),
     }
 }
 

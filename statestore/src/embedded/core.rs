@@ -21,6 +21,14 @@ pub(super) struct Tables {
     pub(super) frozen: Option<Arc<Table>>,
 }
 
+impl Tables {
+    /// What memory knows of `key`: nothing, deleted, or its value, copied out.
+    fn get(&self, key: &[u8]) -> Option<Option<Bytes>> {
+        let found = self.active.get(key).or_else(|| self.frozen.as_ref()?.get(key))?;
+        Some(found.as_ref().map(merge::detached))
+    }
+}
+
 /// The shared parts of an open store.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -49,27 +57,20 @@ impl Core {
 
     /// The value of one key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, SettledError> {
-        match self.in_memory(&self.tables(), key) {
-            Some(value) => Ok(value),
-            None => self.settled.get(key),
-        }
+        // A variable of its own: the lock must be gone before the disk is asked.
+        let found = self.tables().get(key);
+        found.map_or_else(|| self.settled.get(key), Ok)
     }
 
     /// The values of many keys, in their order.
     pub(super) fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, SettledError> {
         let found: Vec<Option<Option<Bytes>>> = {
             let tables = self.tables();
-            keys.iter().map(|key| self.in_memory(&tables, key)).collect()
+            keys.iter().map(|key| tables.get(key)).collect()
         };
         let settle =
             |(key, found): (&Bytes, Option<Option<Bytes>>)| found.map_or_else(|| self.settled.get(key), Ok);
         keys.iter().zip(found).map(settle).collect()
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as a question to the store")]
-    fn in_memory(&self, tables: &Tables, key: &[u8]) -> Option<Option<Bytes>> {
-        let active = tables.active.get(key);
-        active.or_else(|| tables.frozen.as_ref()?.get(key)).cloned()
     }
 
     /// One page, a snapshot.

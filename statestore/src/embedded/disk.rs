@@ -5,19 +5,23 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Where log files are created.
+/// Where log files come from.
 pub(super) trait Disk: Send + Sync + fmt::Debug {
     /// A new, empty file, open for writing; it exists durably once its directory is synced.
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+    /// A file that is there, open for writing.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
 }
 
-/// One file that is only appended to.
+/// One file.
 pub(super) trait LogFile: Send + fmt::Debug {
-    /// Writes behind everything written before; an error may leave a part of `bytes` in the file.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Its length.
+    fn length(&self) -> io::Result<u64>;
+    /// Writes `bytes` at `offset`; an error may leave a part of them in the file.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes the data durable.
     fn sync(&mut self) -> io::Result<()>;
-    /// Cuts the file, and goes on appending there.
+    /// Cuts the file.
     fn cut(&mut self, length: u64) -> io::Result<()>;
 }
 
@@ -29,10 +33,19 @@ impl Disk for FileSystem {
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
         Ok(Box::new(OpenOptions::new().write(true).create_new(true).open(path)?))
     }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        Ok(Box::new(OpenOptions::new().write(true).open(path)?))
+    }
 }
 
 impl LogFile for File {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.seek(SeekFrom::Start(offset))?;
         self.write_all(bytes)
     }
 
@@ -41,8 +54,7 @@ impl LogFile for File {
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.set_len(length)?;
-        self.seek(SeekFrom::Start(length)).map(|_| ())
+        self.set_len(length)
     }
 }
 

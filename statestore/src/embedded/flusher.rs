@@ -5,13 +5,12 @@
 //! open what the disk holds, and breaks the store (I3).
 
 use super::core::Core;
-use super::disk::sync_directory;
 use super::flush_slot::FlushJob;
+use super::segment;
 use super::settled::SettledError;
 use crate::store::StoreFault;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// With more sorted runs than this the flusher waits for the merging, which would fall behind for good.
@@ -20,12 +19,20 @@ const RUNS_MAX: usize = 16;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// The log whose segments are settled.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) directory: PathBuf,
+    /// A longer one is not kept.
+    pub(super) segment_bytes_max: u64,
+}
+
 /// Settles frozen tables until the store is closed or breaks. `merge` wakes the other thread.
-pub(super) fn run(core: &Core, log_directory: &Path, merge: &Sender<()>) {
+pub(super) fn run(core: &Core, log: &Log, merge: &Sender<()>) {
     let _guard = core.health.guard("flush");
     while let Some(job) = core.flush.next() {
         let mut pause = PAUSE_MIN;
-        while let Err(error) = settle(core, &job, log_directory) {
+        while let Err(error) = settle(core, &job, log) {
             if !error.is_transient {
                 core.health.break_with(error.fault.clone());
             }
@@ -43,7 +50,7 @@ pub(super) fn run(core: &Core, log_directory: &Path, merge: &Sender<()>) {
     }
 }
 
-fn settle(core: &Core, job: &FlushJob, log_directory: &Path) -> Result<(), SettledError> {
+fn settle(core: &Core, job: &FlushJob, log: &Log) -> Result<(), SettledError> {
     if core.settled.runs() >= RUNS_MAX {
         let fault = StoreFault(format!("{RUNS_MAX} sorted runs wait to be merged"));
         return Err(SettledError { fault, is_transient: true, is_interrupted: false });
@@ -53,18 +60,11 @@ fn settle(core: &Core, job: &FlushJob, log_directory: &Path) -> Result<(), Settl
     core.tables_mut().frozen = None;
     metrics::counter!("pelton_store_flushes_total").increment(1);
     tracing::debug!(last_sequence = job.last_sequence, "a table was settled");
-    if let Err(error) = remove_segments(job, log_directory) {
+    if let Err(error) = segment::retire(&log.directory, &job.segments, log.segment_bytes_max) {
         // They say nothing that is not settled, and recovery removes them.
-        tracing::warn!(%error, "segments of the commit log were not removed");
+        tracing::warn!(%error, "segments of the commit log were not taken away");
     }
     Ok(())
-}
-
-fn remove_segments(job: &FlushJob, log_directory: &Path) -> io::Result<()> {
-    for segment in &job.segments {
-        std::fs::remove_file(segment)?;
-    }
-    sync_directory(log_directory)
 }
 
 /// Merges settled tables whenever it is woken, as long as there is something to merge.

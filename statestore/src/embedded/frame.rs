@@ -21,6 +21,67 @@ pub(super) const PAYLOAD_BYTES_MAX: usize = 1 << 30;
 const DELETE: u8 = 0;
 const PUT: u8 = 1;
 
+/// Adds one write to a payload: a value, or none for a delete.
+pub(super) fn push(payload: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
+    payload.push(if value.is_some() { PUT } else { DELETE });
+    push_part(payload, key);
+    if let Some(value) = value {
+        push_part(payload, value);
+    }
+}
+
+fn push_part(payload: &mut Vec<u8>, part: &[u8]) {
+    // The limits of commits, and `PAYLOAD_BYTES_MAX`, keep every part far below 4 GiB.
+    let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+    payload.extend_from_slice(&length.to_le_bytes());
+    payload.extend_from_slice(part);
+}
+
+/// The payload bytes of one write.
+pub(super) fn write_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
+    1 + 4 + key.len() + value.map_or(0, |value| 4 + value.len())
+}
+
+/// The writes of a payload, in order, as slices of it. Ends early where the bytes make no sense.
+#[derive(Clone, Debug)]
+pub(super) struct Writes {
+    rest: Bytes,
+}
+
+impl Writes {
+    pub(super) fn of(payload: Bytes) -> Self {
+        Self { rest: payload }
+    }
+
+    /// Whether everything was read; asked at the end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+impl Iterator for Writes {
+    type Item = (Bytes, Option<Bytes>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&kind, rest) = self.rest.split_first()?;
+        let (key, rest) = split_part(rest)?;
+        let (value, rest) = match kind {
+            DELETE => (None, rest),
+            PUT => split_part(rest).map(|(value, rest)| (Some(value), rest))?,
+            _ => return None,
+        };
+        let write = (self.rest.slice_ref(key), value.map(|value| self.rest.slice_ref(value)));
+        let read = self.rest.len() - rest.len();
+        self.rest.advance(read);
+        Some(write)
+    }
+}
+
+fn split_part(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
 /// Builds one frame after the other in one buffer.
 #[derive(Debug, Default)]
 pub(super) struct FrameBuilder {
@@ -31,31 +92,14 @@ impl FrameBuilder {
     /// A buffer larger than this is given back after use.
     const KEPT_BYTES_MAX: usize = 16 << 20;
 
-    /// Starts a frame.
-    pub(super) fn start(&mut self) {
+    /// The frame of these payloads, ready to be written.
+    pub(super) fn build(&mut self, salt: u64, sequence: u64, payloads: &[Bytes]) -> &[u8] {
         self.buffer.clear();
         self.buffer.shrink_to(Self::KEPT_BYTES_MAX);
         self.buffer.resize(HEADER_BYTES, 0);
-    }
-
-    /// Adds one write: a value, or none for a delete.
-    pub(super) fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
-        self.buffer.push(if value.is_some() { PUT } else { DELETE });
-        self.part(key);
-        if let Some(value) = value {
-            self.part(value);
+        for payload in payloads {
+            self.buffer.extend_from_slice(payload);
         }
-    }
-
-    fn part(&mut self, part: &[u8]) {
-        // `write_bytes` bounds what gets here, far below 4 GiB.
-        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-        self.buffer.extend_from_slice(&length.to_le_bytes());
-        self.buffer.extend_from_slice(part);
-    }
-
-    /// Ends the frame: its bytes, ready to be written.
-    pub(super) fn finish(&mut self, salt: u64, sequence: u64) -> &[u8] {
         if let Some((header, payload)) = self.buffer.split_first_chunk_mut::<HEADER_BYTES>() {
             let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
             let (sizes, number) = header.split_at_mut(8);
@@ -66,11 +110,6 @@ impl FrameBuilder {
         }
         &self.buffer
     }
-}
-
-/// The payload bytes of one write.
-pub(super) fn write_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
-    1 + 4 + key.len() + value.map_or(0, |value| 4 + value.len())
 }
 
 fn checksum(salt: u64, sequence: u64, payload: &[u8]) -> u32 {
@@ -88,7 +127,7 @@ pub(super) struct Frame {
     pub(super) sequence: u64,
     /// Its bytes, header included.
     pub(super) length: usize,
-    payload: Bytes,
+    pub(super) payload: Bytes,
 }
 
 impl Frame {
@@ -113,26 +152,10 @@ impl Frame {
         Some(number.get_u64_le())
     }
 
-    /// Its writes in order; `None` where they make no sense, which no checksum would let through by accident.
-    pub(super) fn writes(&self) -> Option<Vec<(Bytes, Option<Bytes>)>> {
-        let mut writes = Vec::new();
-        let mut rest = self.payload.clone();
-        while rest.has_remaining() {
-            let kind = rest.try_get_u8().ok()?;
-            let key = take_part(&mut rest)?;
-            match kind {
-                DELETE => writes.push((key, None)),
-                PUT => writes.push((key, Some(take_part(&mut rest)?))),
-                _ => return None,
-            }
-        }
-        Some(writes)
+    /// Its writes in order.
+    pub(super) fn writes(&self) -> Writes {
+        Writes::of(self.payload.clone())
     }
-}
-
-fn take_part(rest: &mut Bytes) -> Option<Bytes> {
-    let length = usize::try_from(rest.try_get_u32_le().ok()?).ok()?;
-    (length <= rest.len()).then(|| rest.split_to(length))
 }
 
 #[cfg(test)]
@@ -141,12 +164,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn frame(salt: u64, sequence: u64, writes: &[(Vec<u8>, Option<Vec<u8>>)]) -> Bytes {
-        let mut builder = FrameBuilder::default();
-        builder.start();
-        for (key, value) in writes {
-            builder.push(key, value.as_deref());
-        }
-        Bytes::copy_from_slice(builder.finish(salt, sequence))
+        let payload = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
+            let mut payload = Vec::new();
+            push(&mut payload, key, value.as_deref());
+            Bytes::from(payload)
+        };
+        let payloads: Vec<Bytes> = writes.iter().map(payload).collect();
+        Bytes::copy_from_slice(FrameBuilder::default().build(salt, sequence, &payloads))
     }
 
     proptest! {
@@ -159,8 +183,10 @@ mod tests {
             bytes.extend(behind);
             let read = Frame::read(&bytes.into(), salt).unwrap();
             prop_assert_eq!((read.sequence, read.length), (sequence, length));
-            let found: Vec<_> = read.writes().unwrap().into_iter().map(|(k, v)| (k.to_vec(), v.map(|v| v.to_vec()))).collect();
-            prop_assert_eq!(found, writes);
+            let mut found = read.writes();
+            let back: Vec<_> = found.by_ref().map(|(k, v)| (k.to_vec(), v.map(|v| v.to_vec()))).collect();
+            prop_assert_eq!(back, writes);
+            prop_assert!(found.is_whole());
         }
 
         #[test]
@@ -177,7 +203,7 @@ mod tests {
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             let bytes = Bytes::from(bytes);
             let _ = Frame::read(&bytes, 0);
-            let _ = Frame { sequence: 0, length: 0, payload: bytes }.writes();
+            let _ = Writes::of(bytes).count();
         }
     }
 }

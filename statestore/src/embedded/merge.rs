@@ -31,12 +31,21 @@ pub(super) fn page<'a, E>(
         }
         // Every source moves on, whichever of them counts.
         let (first, second) = (take(&mut newest, &next), take(&mut newer, &next));
-        let third = take_result(&mut oldest, &next)?.map(Some);
-        if let Some(Some(value)) = first.or(second).or(third) {
+        let third = take_result(&mut oldest, &next)?;
+        let value = match first.or(second) {
+            Some(value) => value.as_ref().map(detached),
+            None => third,
+        };
+        if let Some(value) = value {
             size_bytes += next.len() + value.len();
-            page.entries.push((next, value));
+            page.entries.push((detached(&next), value));
         }
     }
+}
+
+/// A copy. Tables in memory hold slices of whole commits, which a caller who keeps one value must not keep alive.
+pub(super) fn detached(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(bytes)
 }
 
 /// The least key that any of the sources goes on with.

@@ -15,8 +15,8 @@
 //! | `layout` | the directory: marker, lock |
 //! | `frame`, `segment`, `disk` | the commit log, and what it asks of the disk |
 //! | `recovery` | what the log says at opening |
-//! | `stage`, `committer` | checking a group of commits; logging, applying and answering it |
-//! | `table`, `core`, `merge` | the tables in memory, and reading through them |
+//! | `encoded`, `stage`, `committer` | checking a group of commits; logging, applying and answering it |
+//! | `sort_key`, `table`, `core`, `merge` | the tables in memory, and reading through them |
 //! | `settled`, `flush_slot`, `flusher` | the tables on disk, and how they get there |
 //! | `meta`, `health` | layout version and incarnation; whether the store is broken |
 //!
@@ -29,6 +29,7 @@
 mod committer;
 mod core;
 mod disk;
+mod encoded;
 mod flush_slot;
 mod flusher;
 mod frame;
@@ -40,6 +41,7 @@ mod options;
 mod recovery;
 mod segment;
 mod settled;
+mod sort_key;
 mod stage;
 mod table;
 
@@ -51,6 +53,7 @@ use bytes::Bytes;
 use committer::{Committer, Request};
 use crossbeam_channel::{Sender, bounded, unbounded};
 use disk::{Disk, FileSystem};
+use encoded::Encoded;
 use futures_util::future::BoxFuture;
 use layout::Directory;
 use pelton_domain::Incarnation;
@@ -117,7 +120,11 @@ impl Embedded {
             }
         };
         tracing::info!(path = %path.display(), %incarnation, flushed, sequence, segments, "opened an embedded store");
-        let (requests, threads) = spawn(&core, committer, &directory).map_err(blocked)?;
+        let log = flusher::Log {
+            directory: directory.log(),
+            segment_bytes_max: options.log_bytes_max.saturating_mul(2),
+        };
+        let (requests, threads) = spawn(&core, committer, log).map_err(blocked)?;
         let queue_bytes = options.queue_bytes_max.max(weight_bytes_max(&options.limits));
         Ok(Self {
             core,
@@ -142,7 +149,7 @@ impl Embedded {
             .await
             .map_err(|_| closed())?;
         let (answer, outcome) = oneshot::channel();
-        let request = Request { commit, answer, _share: Some(share) };
+        let request = Request { commit: Encoded::of(commit), answer, _share: Some(share) };
         self.requests.as_ref().ok_or_else(closed)?.send(request).map_err(|_| closed())?;
         outcome.await.unwrap_or_else(|_| {
             Err(CommitError::Unknown(StoreFault("the store's commit thread ended".to_owned())))
@@ -158,20 +165,19 @@ impl Embedded {
 fn describe(committer: &mut Committer) -> Result<Incarnation, CommitError> {
     let (incarnation, commit) = meta::create();
     let (answer, mut outcome) = oneshot::channel();
-    committer.commit_group(&mut vec![Request { commit, answer, _share: None }]);
+    committer.commit_group(&mut vec![Request { commit: Encoded::of(commit), answer, _share: None }]);
     let unanswered = |_| Err(CommitError::Fatal(StoreFault("the commit thread gave no answer".to_owned())));
     outcome.try_recv().unwrap_or_else(unanswered).map(|()| incarnation)
 }
 
 type Threads = (Sender<Request>, Vec<JoinHandle<()>>);
 
-fn spawn(core: &Arc<Core>, committer: Committer, directory: &Directory) -> io::Result<Threads> {
+fn spawn(core: &Arc<Core>, committer: Committer, log: flusher::Log) -> io::Result<Threads> {
     // Bounded by the semaphore before it, which makes async callers wait instead of blocking their threads.
     let (requests, queue) = unbounded();
     let (merge, wake) = bounded(1);
     // What an earlier process left to merge.
     let _ = merge.try_send(());
-    let log = directory.log();
     let (merging, flushing) = (Arc::clone(core), Arc::clone(core));
     let thread = |name: &str| std::thread::Builder::new().name(format!("pelton-store-{name}"));
     let threads = vec![

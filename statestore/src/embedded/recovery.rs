@@ -3,12 +3,15 @@
 //! | what is found | what it means | what is done |
 //! |---|---|---|
 //! | frames that are settled already | the process died before it removed the segment | the segment is removed |
-//! | a bad frame at the end of the last segment | the process died while it wrote | it is cut off, with a warning |
-//! | a bad frame with good ones behind it, or in an earlier segment | damage | the store is not opened |
-//! | a sequence number missing | a segment is missing | the store is not opened |
+//! | no good frame where the next should be, in the last segment | the log ends there; perhaps the process died while it wrote | the log goes on in a new segment |
+//! | the same, with good frames behind it | damage | the store is not opened |
+//! | the same, in an earlier segment, and the next does not go on with that number | damage, or a segment is missing | the store is not opened |
 //!
 //! Where frames were not synced one by one ([`Durability::Buffered`](super::Durability)), loss of power may leave
-//! a hole in the last segment, and everything from the hole on is cut off: that much durability was not asked for.
+//! a hole in the last segment, and what is behind the hole does not count: that much durability was not asked for.
+//!
+//! Nothing is repaired in place. The segment that comes next begins with the number at which the last one ended,
+//! and so says from then on where that was.
 
 use super::disk::sync_directory;
 use super::frame::{self, Frame};
@@ -16,8 +19,8 @@ use super::segment::{self, Header};
 use super::table::Table;
 use crate::store::StoreFault;
 use bytes::Bytes;
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// What was recovered.
@@ -25,141 +28,154 @@ use std::path::{Path, PathBuf};
 pub(super) struct Recovered {
     /// The writes that are not settled yet.
     pub(super) table: Table,
+    /// The payload of the last frame of these.
+    pub(super) last_frame: Option<Bytes>,
     /// The segments that hold them.
     pub(super) segments: Vec<PathBuf>,
     /// The bytes of these.
     pub(super) log_bytes: u64,
+    /// The number of the next segment.
+    pub(super) next_segment: u64,
     /// The number of the next frame.
     pub(super) next_sequence: u64,
 }
 
-/// Reads the log in `directory` behind the frame `flushed`, and repairs what an unclean stop left.
+/// Reads the log in `directory` behind the frame `flushed`. Removes segments that nothing depends on any more.
 pub(super) fn recover(directory: &Path, flushed: u64) -> Result<Recovered, StoreFault> {
     let segments = list(directory).map_err(|error| log_error(directory, &error))?;
-    let mut recovered = Recovered { next_sequence: flushed + 1, ..Recovered::default() };
-    for (at, (first, path)) in segments.iter().enumerate() {
-        let following = segments.get(at + 1).map(|(first, _)| *first);
-        if following.is_some_and(|following| following <= flushed + 1) {
-            remove(path)?;
+    let mut recovered = Recovered {
+        next_segment: segments.last().map_or(1, |found| found.number + 1),
+        next_sequence: flushed + 1,
+        ..Recovered::default()
+    };
+    for (at, found) in segments.iter().enumerate() {
+        let following =
+            segments.get(at + 1).and_then(|found| found.header).map(|header| header.first_sequence);
+        let is_last = at + 1 == segments.len();
+        let is_settled = following.is_some_and(|following| following <= flushed + 1);
+        let was_never_begun =
+            is_last && found.header.is_none() && found.length <= segment::HEADER_BYTES as u64;
+        if is_settled || was_never_begun {
+            remove(&found.path)?;
             continue;
         }
-        if *first > recovered.next_sequence {
-            return Err(StoreFault(format!(
-                "the commit log misses frames {} to {}: the segment {} goes on behind them",
-                recovered.next_sequence,
-                first - 1,
-                path.display()
-            )));
-        }
-        replay(path, *first, flushed, following.is_none(), &mut recovered)?;
+        let Some(header) = found.header.filter(|header| header.number == found.number) else {
+            let path = found.path.display();
+            return Err(StoreFault(format!("{path} does not begin as this segment of the commit log does")));
+        };
+        replay(&found.path, header, following, flushed, &mut recovered)?;
     }
     sync_directory(directory).map_err(|error| log_error(directory, &error))?;
     Ok(recovered)
 }
 
-/// The segments of a log, oldest first.
-fn list(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if let Some(first) = entry.file_name().to_str().and_then(segment::read_file_name) {
-            found.push((first, entry.path()));
-        }
-    }
-    found.sort();
-    Ok(found)
+/// A segment, not yet read.
+#[derive(Debug)]
+struct Found {
+    number: u64,
+    path: PathBuf,
+    length: u64,
+    header: Option<Header>,
 }
 
-/// Puts the frames of one segment behind `flushed` into the table.
+/// The segments of a log, oldest first.
+fn list(directory: &Path) -> io::Result<Vec<Found>> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let Some(number) = entry.file_name().to_str().and_then(segment::read_file_name) else { continue };
+        let path = entry.path();
+        let mut file = File::open(&path)?;
+        let length = file.metadata()?.len();
+        let mut start = Vec::with_capacity(segment::HEADER_BYTES);
+        file.by_ref().take(segment::HEADER_BYTES as u64).read_to_end(&mut start)?;
+        segments.push(Found { number, path, length, header: Header::read(&start.into()) });
+    }
+    segments.sort_unstable_by_key(|found| found.number);
+    Ok(segments)
+}
+
+/// Puts the frames of one segment behind `flushed` into the table, up to the first frame of the `following`.
 fn replay(
     path: &Path,
-    first: u64,
+    header: Header,
+    following: Option<u64>,
     flushed: u64,
-    is_last: bool,
     recovered: &mut Recovered,
 ) -> Result<(), StoreFault> {
-    let bytes = Bytes::from(fs::read(path).map_err(|error| log_error(path, &error))?);
-    let Some(header) = Header::read(&bytes).filter(|header| header.first_sequence == first) else {
-        if is_last && bytes.len() <= segment::HEADER_BYTES {
-            tracing::warn!(segment = %path.display(), "a segment of the commit log was never begun, and is removed");
-            return remove(path);
-        }
+    if header.first_sequence > recovered.next_sequence {
+        let (from, to) = (recovered.next_sequence, header.first_sequence - 1);
+        let path = path.display();
         return Err(StoreFault(format!(
-            "{} does not begin as a segment of the commit log does",
-            path.display()
+            "the commit log misses frames {from} to {to}, before the segment {path}"
         )));
-    };
-    let (mut at, mut expected) = (segment::HEADER_BYTES, first);
-    while at < bytes.len() {
-        let rest = bytes.slice(at..);
-        let frame = Frame::read(&rest, header.salt).filter(|frame| frame.sequence == expected);
-        let Some(frame) = frame else {
-            check_torn(path, header, &rest, at, expected, is_last)?;
-            cut(path, at, bytes.len()).map_err(|error| log_error(path, &error))?;
-            break;
-        };
-        if frame.sequence > flushed {
-            let writes = frame.writes().ok_or_else(|| damaged(path, at, "its writes make no sense"))?;
-            for (key, value) in writes {
+    }
+    let bytes = Bytes::from(fs::read(path).map_err(|error| log_error(path, &error))?);
+    let (mut at, mut expected) = (segment::HEADER_BYTES, header.first_sequence);
+    let mut last = None;
+    while following != Some(expected) {
+        let frame = Frame::read(&bytes.slice(at.min(bytes.len())..), header.salt);
+        let Some(frame) = frame.filter(|frame| frame.sequence == expected) else { break };
+        if expected > flushed {
+            let mut writes = frame.writes();
+            for (key, value) in writes.by_ref() {
                 recovered.table.put(key, value);
             }
+            if !writes.is_whole() {
+                return Err(damaged(path, at, "its writes make no sense"));
+            }
+            last = Some(frame.payload);
         }
         (at, expected) = (at + frame.length, expected + 1);
     }
-    if expected <= flushed + 1 || expected == first {
+    check_end(path, header, &bytes.slice(at.min(bytes.len())..), at, expected, following)?;
+    let Some(last) = last else {
         // Everything in it is settled, or it holds nothing.
         return remove(path);
-    }
+    };
     // What was replayed is shown to readers, so it must outlive a loss of power from here on.
-    OpenOptions::new()
-        .write(true)
-        .open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| log_error(path, &error))?;
+    let written = OpenOptions::new().write(true).open(path).and_then(|file| file.sync_all());
+    written.map_err(|error| log_error(path, &error))?;
     recovered.log_bytes += at as u64;
     recovered.segments.push(path.to_owned());
+    recovered.last_frame = Some(last);
     recovered.next_sequence = expected;
     Ok(())
 }
 
-/// Refuses a bad frame that cannot be the trace of a process that died while writing.
-fn check_torn(
+/// Refuses a log that cannot end where its good frames end: at byte `at`, before the frame `expected`.
+fn check_end(
     path: &Path,
     header: Header,
     rest: &Bytes,
     at: usize,
     expected: u64,
-    is_last: bool,
+    following: Option<u64>,
 ) -> Result<(), StoreFault> {
-    if !is_last {
-        return Err(damaged(path, at, "there are later segments"));
+    if let Some(following) = following {
+        let missing = || format!("frames {expected} to {} are missing", following - 1);
+        return if following == expected { Ok(()) } else { Err(damaged(path, at, &missing())) };
     }
-    if !header.synced {
-        return Ok(());
-    }
-    // A torn frame is the last one, whatever its length claims: so no good frame may begin anywhere behind it.
+    // Where each frame was durable before the next was written, a torn one is the last, whatever length it
+    // claims: no good frame may begin anywhere behind it.
     let frames_max = (rest.len() / frame::HEADER_BYTES) as u64;
-    let is_good = |offset: usize| {
-        let candidate = rest.slice(offset..);
+    let is_good = |offset: &usize| {
+        let candidate = rest.slice(*offset..);
         Frame::claimed_sequence(&candidate)
-            .is_some_and(|sequence| sequence > expected && sequence - expected <= frames_max)
+            .is_some_and(|found| found > expected && found - expected <= frames_max)
             && Frame::read(&candidate, header.salt).is_some()
     };
-    match (1..rest.len()).find(|&offset| is_good(offset)) {
-        Some(offset) => Err(damaged(path, at, &format!("there is a good frame at byte {}", at + offset))),
-        None => Ok(()),
+    if let Some(offset) = (1..rest.len()).filter(|_| header.synced).find(is_good) {
+        return Err(damaged(path, at, &format!("there is a good frame at byte {}", at + offset)));
     }
-}
-
-fn cut(path: &Path, length: usize, found: usize) -> io::Result<()> {
-    tracing::warn!(
-        segment = %path.display(),
-        cut_bytes = found - length,
-        "the commit log ends in a torn frame, which nobody was told of; it is cut off"
-    );
-    let file = OpenOptions::new().write(true).open(path)?;
-    file.set_len(length as u64)?;
-    file.sync_all()
+    if Frame::claimed_sequence(rest) == Some(expected) {
+        tracing::warn!(
+            segment = %path.display(),
+            byte = at,
+            "the commit log ends in a torn frame, which nobody was told of; it does not count"
+        );
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> Result<(), StoreFault> {

@@ -3,77 +3,69 @@
 //! Nothing here touches the store: writes gather, and are logged and applied together, or not at all.
 
 use super::core::Core;
-use super::frame::{self, PAYLOAD_BYTES_MAX};
+use super::encoded::{Encoded, Part};
+use super::frame::{self, PAYLOAD_BYTES_MAX, Writes};
 use super::settled::SettledError;
-use crate::store::{Commit, CommitError, KeyRange, Precondition, Scan, Write};
+use crate::store::{CommitError, KeyRange, Precondition, Scan};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 
 /// The writes of the commits that were accepted so far.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
-    writes: Vec<(Bytes, Option<Bytes>)>,
-    /// Where each key was written last, among the first `indexed` writes. Built when a later commit asks.
-    index: HashMap<Bytes, usize, foldhash::fast::RandomState>,
-    indexed: usize,
+    payloads: Vec<Bytes>,
     payload_bytes: usize,
+    /// What the first `indexed` payloads write last to each key. Built when a later commit asks.
+    index: HashMap<Bytes, Option<Bytes>, foldhash::fast::RandomState>,
+    indexed: usize,
 }
 
 impl Stage {
     pub(super) fn clear(&mut self) {
-        self.writes.clear();
+        self.payloads.clear();
         self.index.clear();
-        (self.indexed, self.payload_bytes) = (0, 0);
+        (self.payload_bytes, self.indexed) = (0, 0);
     }
 
-    pub(super) fn writes(&self) -> &[(Bytes, Option<Bytes>)] {
-        &self.writes
+    pub(super) fn payloads(&self) -> &[Bytes] {
+        &self.payloads
     }
 
-    /// Takes the writes out, in order.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = (Bytes, Option<Bytes>)> {
-        self.writes.drain(..)
-    }
-
-    /// Takes `commit` in, and says how many writes it became; or refuses it and stays as it was.
-    pub(super) fn accept(&mut self, commit: Commit, core: &Core) -> Result<usize, CommitError> {
+    /// Takes `commit` in, and says how many payloads it became; or refuses it and stays as it was.
+    pub(super) fn accept(&mut self, commit: Encoded, core: &Core) -> Result<usize, CommitError> {
         for precondition in &commit.preconditions {
             if !self.holds(precondition, core).map_err(unreadable)? {
                 return Err(CommitError::Refused { at: precondition.at().clone() });
             }
         }
-        let (start, payload_bytes) = (self.writes.len(), self.payload_bytes);
-        let added = self.add(commit.writes, core);
+        let (start, payload_bytes) = (self.payloads.len(), self.payload_bytes);
+        let added = commit.parts.into_iter().try_for_each(|part| self.add(part, core));
         if added.is_err() {
-            self.writes.truncate(start);
+            self.payloads.truncate(start);
             self.payload_bytes = payload_bytes;
         }
-        added.map(|()| self.writes.len() - start)
+        added.map(|()| self.payloads.len() - start)
     }
 
-    fn add(&mut self, writes: Vec<Write>, core: &Core) -> Result<(), CommitError> {
-        for write in writes {
-            match write {
-                Write::Put { key, value } => self.push(key, Some(value)),
-                Write::Delete { key } => self.push(key, None),
-                Write::DeleteRange { range } => {
-                    for key in self.keys_in(&range, core).map_err(unreadable)? {
-                        self.push(key, None);
-                    }
+    fn add(&mut self, part: Part, core: &Core) -> Result<(), CommitError> {
+        let payload = match part {
+            Part::Payload(payload) => payload,
+            Part::DeleteRange(range) => {
+                let mut payload = Vec::new();
+                for key in self.keys_in(&range, core).map_err(unreadable)? {
+                    frame::push(&mut payload, &key, None);
                 }
+                payload.into()
             }
-            // The next commit of a group starts below its limit; only deleting a vast range gets here.
-            let (size_bytes, limit_bytes) = (self.payload_bytes, PAYLOAD_BYTES_MAX);
-            if size_bytes > limit_bytes {
-                return Err(CommitError::TooLarge { what: "commit", size_bytes, limit_bytes });
-            }
+        };
+        // A group begins its last commit below its own bound; only the deletion of a vast range gets here.
+        let (size_bytes, limit_bytes) = (self.payload_bytes + payload.len(), PAYLOAD_BYTES_MAX);
+        if size_bytes > limit_bytes {
+            return Err(CommitError::TooLarge { what: "commit", size_bytes, limit_bytes });
         }
+        self.payload_bytes = size_bytes;
+        self.payloads.push(payload);
         Ok(())
-    }
-
-    fn push(&mut self, key: Bytes, value: Option<Bytes>) {
-        self.payload_bytes += frame::write_bytes(&key, value.as_deref());
-        self.writes.push((key, value));
     }
 
     fn holds(&mut self, precondition: &Precondition, core: &Core) -> Result<bool, SettledError> {
@@ -88,16 +80,16 @@ impl Stage {
 
     /// What the stage knows of `key`.
     fn staged(&mut self, key: &Bytes) -> Option<&Option<Bytes>> {
-        for (at, (key, _)) in self.writes.iter().enumerate().skip(self.indexed) {
-            self.index.insert(key.clone(), at);
-        }
-        self.indexed = self.writes.len();
-        self.index.get(key).and_then(|&at| self.writes.get(at)).map(|(_, value)| value)
+        let fresh = self.payloads.iter().skip(self.indexed);
+        self.index.extend(fresh.flat_map(|payload| Writes::of(payload.clone())));
+        self.indexed = self.payloads.len();
+        self.index.get(key)
     }
 
     /// What the stage knows of the keys of a range: the few commits that ask look through all its writes.
-    fn staged_in(&self, range: &KeyRange) -> BTreeMap<&Bytes, bool> {
-        let inside = self.writes.iter().filter(|(key, _)| range.contains(key));
+    fn staged_in(&self, range: &KeyRange) -> BTreeMap<Bytes, bool> {
+        let writes = self.payloads.iter().flat_map(|payload| Writes::of(payload.clone()));
+        let inside = writes.filter(|(key, _)| range.contains(key));
         inside.map(|(key, value)| (key, value.is_some())).collect()
     }
 
@@ -119,7 +111,7 @@ impl Stage {
     fn keys_in(&self, range: &KeyRange, core: &Core) -> Result<Vec<Bytes>, SettledError> {
         let staged = self.staged_in(range);
         let mut found: Vec<Bytes> =
-            staged.iter().filter(|&(_, &is_there)| is_there).map(|(&key, _)| key.clone()).collect();
+            staged.iter().filter(|&(_, &is_there)| is_there).map(|(key, _)| key.clone()).collect();
         let mut pages = Pages::new(range.clone());
         while let Some(keys) = pages.next(core)? {
             found.extend(keys.into_iter().filter(|key| !staged.contains_key(key)));

@@ -1,13 +1,15 @@
 //! A table in memory: the newest value of each key that the log holds, or that it is deleted.
 
+use super::sort_key::{Lookup, SortKey, Sorted};
 use crate::store::{KeyRange, Scan};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// Keys with their values; `None` hides what older tables have.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    entries: BTreeMap<Bytes, Option<Bytes>>,
+    entries: BTreeMap<SortKey, Option<Bytes>>,
 }
 
 /// A part of a table, copied out.
@@ -24,22 +26,27 @@ impl Table {
     }
 
     pub(super) fn put(&mut self, key: Bytes, value: Option<Bytes>) {
-        self.entries.insert(key, value);
+        self.entries.insert(SortKey::new(key), value);
     }
 
     /// What this table knows of `key`: nothing, deleted, or its value.
     pub(super) fn get(&self, key: &[u8]) -> Option<&Option<Bytes>> {
-        self.entries.get(key)
+        self.entries.get::<dyn Sorted + '_>(&Lookup::new(key))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Option<Bytes>)> {
-        self.entries.iter()
+        self.entries.iter().map(|(key, value)| (&key.key, value))
     }
 
     pub(super) fn range(&self, range: &KeyRange) -> impl Iterator<Item = (&Bytes, &Option<Bytes>)> {
         // A range whose start lies behind its end would panic in the map.
-        let range = (!range.is_empty()).then(|| range.start.clone()..range.end.clone());
-        range.into_iter().flat_map(|range| self.entries.range(range))
+        let entries = (!range.is_empty()).then(|| {
+            let (start, end) = (Lookup::new(&range.start), Lookup::new(&range.end));
+            let bounds: (Bound<&dyn Sorted>, Bound<&dyn Sorted>) =
+                (Bound::Included(&start), Bound::Excluded(&end));
+            self.entries.range::<dyn Sorted, _>(bounds)
+        });
+        entries.into_iter().flatten().map(|(key, value)| (&key.key, value))
     }
 
     /// As much of a range as one page can need: deleted keys, and values up to the limits of `scan`.
