@@ -6,7 +6,7 @@
 //!   pass before the next, in which advances gather; an idle injector journals at once.
 //! * Dropping it is a crash: the next leader goes on from the journal.
 
-use crate::aggregate::ReassignRefused;
+use crate::aggregate::{ReassignRefused, check_reassign};
 use crate::announced::AnnouncedTable;
 use crate::assign::{Assignment, Worker};
 use crate::end::End;
@@ -107,7 +107,7 @@ impl Driver {
                 .iter()
                 .map(|(computation, value)| journal::announce(&self.keys, *computation, *value))
                 .collect();
-            match self.leader.commit(&writes).await {
+            match self.leader.commit(writes).await {
                 Ok(()) => {}
                 Err(LeaderError::TooLarge { .. }) if advances.len() > 1 => {
                     advances_max = advances.len() / 2;
@@ -164,10 +164,11 @@ impl Driver {
         let block = self.sequencers.take(count).await.map_err(failed)?;
         let assignment = |((interval, worker), sequencer)| Assignment { interval, sequencer, worker };
         let new: Vec<Assignment> = new.into_iter().zip(block).map(assignment).collect();
+        check_reassign(&old, &new)?;
         let mut assigned = Vec::with_capacity(new.len());
         for step in journal::steps(old, new, self.records_max) {
             let writes = journal::assign(&self.keys, computation, &step.old, &step.new);
-            match self.leader.commit(&writes).await {
+            match self.leader.commit(writes).await {
                 Ok(()) => self.shared.instruments.journaled(),
                 Err(LeaderError::TooLarge { what, size_bytes, limit_bytes }) => {
                     return Err(AssignError::TooLarge { what, size_bytes, limit_bytes });

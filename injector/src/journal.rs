@@ -171,3 +171,7 @@ pub(crate) fn steps(old: Vec<Assignment>, new: Vec<Assignment>, records_max: usi
     }
     steps
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -116,12 +116,13 @@ impl Leader {
     ///
     /// # Errors
     /// [`LeaderError`], in each case with nothing written.
-    pub async fn commit(&mut self, writes: &[Write]) -> Result<(), LeaderError> {
+    pub async fn commit(&mut self, writes: Vec<Write>) -> Result<(), LeaderError> {
         if self.interrupted {
             return Err(LeaderError::Interrupted);
         }
         self.interrupted = true;
-        let change = Change { store: &self.store, key: &self.key, before: Some(&self.standing), writes };
+        let change =
+            Change { store: &self.store, key: &self.key, before: Some(&self.standing), writes: &writes };
         let result = change.perform(|| encode(self.epoch, (self.tokens)())).await;
         self.interrupted = false;
         match result {

@@ -28,7 +28,7 @@
 //! let assigned = injector.assign(1, vec![(KeyInterval::FULL, Worker::from("w1"))]).await?;
 //! // For each: statestore's `take_over(.., assignment.interval, assignment.sequencer, vec![require], ..)`, scan,
 //! // and only then the first report.
-//! for Assigned { assignment, require: _ } in assigned {
+//! for Assigned { assignment, require: _, announced: _ } in assigned {
 //!     injector.report(IntervalReport {
 //!         computation: 1,
 //!         interval: assignment.interval,

@@ -9,8 +9,9 @@ use super::reassign::ReassignRefused;
 use crate::announced::Announced;
 use crate::assign::{Assignment, Worker};
 use crate::report::{Holder, IntervalReport, Load, ReportRefused};
+use foldhash::fast::FixedState;
 use pelton_domain::{KeyInterval, KeyPosition, ProcessingTime, Sequencer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// How many key positions there are.
 const POSITIONS: u128 = 1 << 64;
@@ -33,11 +34,22 @@ impl Slot {
     }
 }
 
+/// What a report is checked against, so that one look-up decides whether it counts.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    first: KeyPosition,
+    sequencer: Sequencer,
+    index: usize,
+}
+
 /// All intervals of one computation, no two of which overlap.
 #[derive(Clone, Debug)]
 pub(super) struct Cover {
     /// Slots by the last position of their interval: what a key position belongs to is the first at or after it.
     by_last: BTreeMap<KeyPosition, usize>,
+    /// The same for reports, which name exact bounds: at 500,000 intervals most of a report's cost is waiting for
+    /// memory, and this asks for less of it. It is never iterated, so its order decides nothing.
+    exact: HashMap<KeyPosition, Entry, FixedState>,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     minima: MinTree,
@@ -48,6 +60,7 @@ impl Cover {
     pub(super) fn new() -> Self {
         Self {
             by_last: BTreeMap::new(),
+            exact: HashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
             minima: MinTree::new(),
@@ -67,18 +80,19 @@ impl Cover {
     /// Takes a report in, or refuses it.
     pub(super) fn report(&mut self, report: IntervalReport, at: ProcessingTime) -> Result<(), ReportRefused> {
         let IntervalReport { computation, interval, sequencer: reported, .. } = report;
-        let found = self.by_last.get(&interval.last()).copied();
-        let slot = found.and_then(|index| Some((index, self.slots.get_mut(index)?.as_mut()?)));
-        let Some((index, slot)) = slot.filter(|(_, slot)| slot.interval == interval) else {
+        let found = self.exact.get(&interval.last()).filter(|entry| entry.first == interval.first());
+        let Some(&Entry { sequencer: assigned, index, .. }) = found else {
             return Err(ReportRefused::NotAssigned { computation, interval });
         };
-        let assigned = slot.sequencer;
         if reported < assigned {
             return Err(ReportRefused::Stale { interval, reported, assigned });
         }
         if reported > assigned {
             return Err(ReportRefused::Ahead { interval, reported, assigned });
         }
+        let Some(slot) = self.slots.get_mut(index).and_then(Option::as_mut) else {
+            return Err(ReportRefused::NotAssigned { computation, interval });
+        };
         let value = Announced {
             low_watermark: report.low_watermark,
             oldest_unacknowledged: report.oldest_unacknowledged,
@@ -153,7 +167,7 @@ impl Cover {
 
     fn insert(&mut self, slot: Slot) {
         self.positions += size(slot.interval);
-        let last = slot.interval.last();
+        let (first, last, sequencer) = (slot.interval.first(), slot.interval.last(), slot.sequencer);
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
@@ -165,11 +179,13 @@ impl Cover {
             *place = Some(slot);
         }
         self.by_last.insert(last, index);
+        self.exact.insert(last, Entry { first, sequencer, index });
         self.minima.set(index, Announced::LEAST);
     }
 
     fn remove(&mut self, interval: KeyInterval) {
         if let Some(index) = self.by_last.remove(&interval.last()) {
+            self.exact.remove(&interval.last());
             if let Some(place) = self.slots.get_mut(index) {
                 *place = None;
             }

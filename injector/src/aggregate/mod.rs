@@ -23,6 +23,7 @@ mod tests;
 
 pub use explain::{Cause, Explanation, Place};
 pub use reassign::ReassignRefused;
+pub(crate) use reassign::check as check_reassign;
 
 use crate::announced::Announced;
 use crate::assign::{Assignment, Worker};
