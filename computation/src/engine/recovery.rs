@@ -1,0 +1,130 @@
+//! The scan after a take-over: from what the store has to a running interval.
+//!
+//! It runs only once the fence is taken, so that nothing of the old owner can land behind it (I1): every
+//! timer (I8), every unacknowledged production (I5), every remembered id (I6) and every parked record is found.
+
+use super::clock::ClockHandle;
+use super::dedup::{Dedup, PackedEntry, unpack};
+use super::ids::IdClock;
+use super::interval::IntervalOptions;
+use super::interval::calls::read_parked;
+use super::interval::core::Core;
+use super::outbox::{self, ChunkId, Routes};
+use super::router::address;
+use super::scope::Scope;
+use super::timers::TimerEntry;
+use super::channel::Party;
+use crate::failure::Failure;
+use crate::pipeline::ComputationSpec;
+use pelton_domain::{CommitNumber, EventTime, KeyPosition, SystemTime};
+use pelton_statestore::{ComputationKeys, Reign, StoreHandle};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a core is made of.
+pub(crate) struct Recovery<'a> {
+    pub(crate) store: &'a StoreHandle,
+    pub(crate) keys: &'a ComputationKeys,
+    pub(crate) spec: &'a Arc<ComputationSpec>,
+    pub(crate) options: IntervalOptions,
+    pub(crate) clock: &'a ClockHandle,
+    /// No id may be assigned before this: what has been announced of this pipeline (I6).
+    pub(crate) id_floor: SystemTime,
+}
+
+impl Recovery<'_> {
+    /// The interval under `reign`, as the store has it.
+    pub(crate) async fn recover(&self, reign: &Reign, routes: &impl Routes) -> Result<Core, Failure> {
+        let fence = reign.fence();
+        let me = Party { address: address(self.spec.number, fence.interval), sequencer: reign.sequencer() };
+        let scope = Scope::new(
+            self.spec.clone(),
+            self.keys.clone(),
+            self.store.clone(),
+            IdClock::new(reign.sequencer(), fence.id_time_floor.max(self.id_floor)),
+            reign.next_commit(),
+            fence.input_watermark,
+            self.options.cache_bytes_max,
+        );
+        let dedup = Dedup::new(self.options.dedup_bucket_ms, fence.dedup_horizon);
+        let mut core = Core::new(me, fence.interval, self.options, scope, dedup, fence.counters);
+        core.scope.now = self.clock.now();
+        self.load_timers(&mut core).await?;
+        self.load_ids(&mut core, reign).await?;
+        self.load_outbox(&mut core, routes).await?;
+        self.load_parked(&mut core).await?;
+        Ok(core)
+    }
+
+    async fn load_timers(&self, core: &mut Core) -> Result<(), Failure> {
+        for (key, value) in core.scope.scan_all(self.keys.timers(core.interval)).await? {
+            let address = self.keys.read_timer(&key).map_err(Failure::engine)?;
+            core.scope.timers.load(address, TimerEntry::decode(&value).map_err(Failure::engine)?);
+        }
+        Ok(())
+    }
+
+    /// The packed entries of this interval, and those of its ancestors up to where it left them.
+    async fn load_ids(&self, core: &mut Core, reign: &Reign) -> Result<(), Failure> {
+        let (fence, own) = (reign.fence(), core.interval.first());
+        let mut sources: BTreeMap<KeyPosition, CommitNumber> = BTreeMap::new();
+        for ancestor in &fence.ancestors {
+            let last = sources.entry(ancestor.first).or_insert(ancestor.last_commit);
+            *last = (*last).max(ancestor.last_commit);
+            if core.interval.contains(ancestor.first) && !core.collects.contains(&ancestor.first) {
+                core.collects.push(ancestor.first);
+            }
+        }
+        sources.insert(own, CommitNumber(u64::MAX));
+        let from = fence.dedup_horizon.as_millis() / self.options.dedup_bucket_ms.max(1);
+        for (first, last) in sources {
+            for (key, value) in core.scope.scan_all(self.keys.dedup_buckets(first, from, u64::MAX)).await? {
+                let (_, bucket, commit, part) = self.keys.read_dedup(&key).map_err(Failure::engine)?;
+                if commit > last {
+                    continue;
+                }
+                let ids = unpack(&value).map_err(Failure::engine)?;
+                if let Some(entry) = PackedEntry::of(first, bucket, commit, part, &ids) {
+                    core.dedup.load(entry, &ids);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_outbox(&self, core: &mut Core, routes: &impl Routes) -> Result<(), Failure> {
+        let now = core.scope.now;
+        for (key, value) in core.scope.scan_all(self.keys.outbox_of(core.interval.first())).await? {
+            let (_, number, part) = self.keys.read_outbox(&key).map_err(Failure::engine)?;
+            let (version, productions) = outbox::decode(&value).map_err(Failure::engine)?;
+            core.outbox.add(ChunkId { number, part }, vec![key], productions, version, routes, now);
+        }
+        if core.outbox.has_removable() {
+            core.removable_since = Some(now);
+        }
+        Ok(())
+    }
+
+    async fn load_parked(&self, core: &mut Core) -> Result<(), Failure> {
+        let now = core.scope.now;
+        for (place, value) in core.scope.scan_all(self.keys.parked_of_interval(core.interval)).await? {
+            let (key, number) = self.keys.read_parked(&place).map_err(Failure::engine)?;
+            let (item, at) = read_parked(&key, &value)?;
+            core.scope.timers.suspend(&key);
+            core.failing.parked(&key, number, &item, at, now);
+        }
+        Ok(())
+    }
+}
+
+/// The least system time a new reign may assign: past everything announced of any computation, because any
+/// of them may be its producers' or its own.
+pub(crate) fn id_floor(table: &pelton_injector::AnnouncedTable) -> SystemTime {
+    let times = table.iter().map(|(_, announced)| announced.oldest_unacknowledged);
+    times.filter(|time| *time != SystemTime::MAX).max().unwrap_or(SystemTime::ZERO)
+}
+
+/// Whether everything announced has reached plus infinity.
+pub(crate) fn is_finished(table: &pelton_injector::AnnouncedTable) -> bool {
+    table.iter().all(|(_, announced)| announced.low_watermark == EventTime::MAX)
+}

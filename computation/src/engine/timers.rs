@@ -1,0 +1,341 @@
+//! The timers of one interval (I8).
+//!
+//! A timer's address is its identity: setting it again replaces it, in the table and, because the address is
+//! its key, in the store. What is due is taken by fire time, so the timers of one key fire in time order; a
+//! timer taken fires only if it is still the current one when it runs.
+//!
+//! Every timer holds the output watermark at its output time (I7). When a hold goes away in a batch that has
+//! not committed, the batch keeps it: [`Timers::released`].
+
+use super::holds::Holds;
+use pelton_domain::{EventTime, Key};
+use pelton_proto::{Malformed, Message, convert, store};
+use pelton_statestore::Write;
+use pelton_statestore::keys::{ComputationKeys, TimeDomain, TimerAddress};
+use bytes::Bytes;
+use std::collections::{BTreeSet, HashMap};
+
+/// A timer's times and payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TimerEntry {
+    pub(crate) fire_at_us: i64,
+    pub(crate) output_time: EventTime,
+    pub(crate) payload: Bytes,
+}
+
+impl TimerEntry {
+    pub(crate) fn encode(&self) -> Bytes {
+        let message = store::Timer {
+            fire_at_us: self.fire_at_us,
+            output_time_us: self.output_time.as_micros(),
+            payload: self.payload.clone(),
+        };
+        message.encode_to_vec().into()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let message: store::Timer = convert::decode("timer", bytes)?;
+        Ok(Self {
+            fire_at_us: message.fire_at_us,
+            output_time: EventTime::from_micros(message.output_time_us),
+            payload: message.payload,
+        })
+    }
+}
+
+type Due = (i64, TimerAddress);
+
+#[derive(Debug)]
+pub(crate) struct Timers {
+    entries: HashMap<TimerAddress, TimerEntry, foldhash::fast::RandomState>,
+    event: BTreeSet<Due>,
+    processing: BTreeSet<Due>,
+    /// Timers of keys that wait: out of the queues until the key goes on.
+    suspended: HashMap<Key, Vec<Due>>,
+    holds: Holds,
+    changed: HashMap<TimerAddress, (), foldhash::fast::RandomState>,
+    undo: Vec<(TimerAddress, Option<TimerEntry>, bool)>,
+    released: EventTime,
+    released_before_call: EventTime,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::default(),
+            event: BTreeSet::new(),
+            processing: BTreeSet::new(),
+            suspended: HashMap::new(),
+            holds: Holds::default(),
+            changed: HashMap::default(),
+            undo: Vec::new(),
+            released: EventTime::MAX,
+            released_before_call: EventTime::MAX,
+        }
+    }
+}
+
+impl Timers {
+    /// Sets a timer as read from the store.
+    pub(crate) fn load(&mut self, address: TimerAddress, entry: TimerEntry) {
+        self.replace(&address, Some(entry));
+    }
+
+    pub(crate) fn get(&self, address: &TimerAddress) -> Option<&TimerEntry> {
+        self.entries.get(address)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Sets, replaces or, with `None`, clears a timer, in the open batch.
+    pub(crate) fn change(&mut self, address: TimerAddress, entry: Option<TimerEntry>) {
+        let before = self.replace(&address, entry);
+        if let Some(old) = &before {
+            self.released = self.released.min(old.output_time);
+        }
+        let marked = self.changed.insert(address.clone(), ()).is_none();
+        self.undo.push((address, before, marked));
+    }
+
+    fn replace(&mut self, address: &TimerAddress, entry: Option<TimerEntry>) -> Option<TimerEntry> {
+        let before = match &entry {
+            Some(new) => self.entries.insert(address.clone(), new.clone()),
+            None => self.entries.remove(address),
+        };
+        if let Some(old) = &before {
+            self.holds.remove(old.output_time);
+            self.dequeue(address, old.fire_at_us);
+        }
+        if let Some(new) = entry {
+            self.holds.add(new.output_time);
+            let due = (new.fire_at_us, address.clone());
+            match self.suspended.get_mut(&address.key) {
+                Some(waiting) => waiting.push(due),
+                None => {
+                    self.queue(address.domain).insert(due);
+                }
+            }
+        }
+        before
+    }
+
+    fn queue(&mut self, domain: TimeDomain) -> &mut BTreeSet<Due> {
+        match domain {
+            TimeDomain::Event => &mut self.event,
+            TimeDomain::Processing => &mut self.processing,
+        }
+    }
+
+    fn dequeue(&mut self, address: &TimerAddress, fire_at_us: i64) {
+        let due = (fire_at_us, address.clone());
+        if let Some(waiting) = self.suspended.get_mut(&address.key) {
+            waiting.retain(|other| *other != due);
+        }
+        self.queue(address.domain).remove(&due);
+    }
+
+    /// Takes up to `count` timers of `domain` due at `time_us`, earliest first, off the queue. Each must be
+    /// given to [`Timers::is_current`] before it fires, and then either be cleared or [put back](Self::put_back).
+    pub(crate) fn take_due(&mut self, domain: TimeDomain, time_us: i64, count: usize) -> Vec<(TimerAddress, TimerEntry)> {
+        let mut due = Vec::new();
+        while due.len() < count {
+            let queue = self.queue(domain);
+            if queue.first().is_none_or(|(at, _)| *at > time_us) {
+                break;
+            }
+            let Some((_, address)) = queue.pop_first() else { break };
+            if let Some(entry) = self.entries.get(&address) {
+                due.push((address, entry.clone()));
+            }
+        }
+        due
+    }
+
+    /// Whether a timer that was taken is still the one that is set.
+    pub(crate) fn is_current(&self, address: &TimerAddress, entry: &TimerEntry) -> bool {
+        self.entries.get(address) == Some(entry)
+    }
+
+    /// Puts a timer that was taken and did not fire back into its queue, if it is still set as it was.
+    pub(crate) fn put_back(&mut self, address: &TimerAddress) {
+        if let Some(entry) = self.entries.get(address) {
+            let due = (entry.fire_at_us, address.clone());
+            match self.suspended.get_mut(&address.key) {
+                Some(waiting) if !waiting.contains(&due) => waiting.push(due),
+                Some(_) => {}
+                None => {
+                    self.queue(address.domain).insert(due);
+                }
+            }
+        }
+    }
+
+    /// Keeps the timers of `key` from coming due until it is resumed.
+    pub(crate) fn suspend(&mut self, key: &Key) {
+        if self.suspended.contains_key(key) {
+            return;
+        }
+        let of_key: Vec<(TimeDomain, Due)> = self
+            .entries
+            .iter()
+            .filter(|(address, _)| address.key == *key)
+            .map(|(address, entry)| (address.domain, (entry.fire_at_us, address.clone())))
+            .collect();
+        let mut waiting = Vec::new();
+        for (domain, due) in of_key {
+            self.queue(domain).remove(&due);
+            waiting.push(due);
+        }
+        self.suspended.insert(key.clone(), waiting);
+    }
+
+    /// Lets the timers of `key` come due again.
+    pub(crate) fn resume(&mut self, key: &Key) {
+        for (fire_at_us, address) in self.suspended.remove(key).unwrap_or_default() {
+            self.queue(address.domain).insert((fire_at_us, address));
+        }
+    }
+
+    /// Of the suspended timers of `key`, those due by `event_us` or `processing_us`, earliest first.
+    pub(crate) fn suspended_due(&self, key: &Key, event_us: i64, processing_us: i64) -> Option<(TimerAddress, TimerEntry)> {
+        let due = |(at, address): &&Due| match address.domain {
+            TimeDomain::Event => *at <= event_us,
+            TimeDomain::Processing => *at <= processing_us,
+        };
+        let (_, address) = self.suspended.get(key)?.iter().filter(due).min()?;
+        Some((address.clone(), self.entries.get(address)?.clone()))
+    }
+
+    /// When the next timer of `domain` is due.
+    pub(crate) fn next_due(&self, domain: TimeDomain) -> Option<i64> {
+        match domain {
+            TimeDomain::Event => self.event.first(),
+            TimeDomain::Processing => self.processing.first(),
+        }
+        .map(|(at, _)| *at)
+    }
+
+    /// The earliest hold of all timers that are set.
+    pub(crate) fn hold(&self) -> EventTime {
+        self.holds.min()
+    }
+
+    /// Whose timer has the earliest hold, for "who holds the watermark?".
+    pub(crate) fn holder(&self) -> Option<&TimerAddress> {
+        let hold = self.hold();
+        self.entries.iter().find(|(_, entry)| entry.output_time == hold).map(|(address, _)| address)
+    }
+
+    /// The current call succeeded.
+    pub(crate) fn keep(&mut self) {
+        self.undo.clear();
+        self.released_before_call = self.released;
+    }
+
+    /// The current call failed: its changes are taken back.
+    pub(crate) fn rollback(&mut self) {
+        while let Some((address, before, marked)) = self.undo.pop() {
+            self.replace(&address, before);
+            if marked {
+                self.changed.remove(&address);
+            }
+        }
+        self.released = self.released_before_call;
+    }
+
+    /// The number of timers the open batch has changed.
+    pub(crate) fn changed_entries(&self) -> usize {
+        self.changed.len()
+    }
+
+    /// The earliest hold that the open batch has let go.
+    pub(crate) fn released(&self) -> EventTime {
+        self.released
+    }
+
+    /// Ends the batch: adds its writes.
+    pub(crate) fn seal(&mut self, keys: &ComputationKeys, writes: &mut Vec<Write>) {
+        debug_assert!(self.undo.is_empty(), "a batch ends between calls");
+        for (address, ()) in self.changed.drain() {
+            let key = keys.timer(&address);
+            writes.push(match self.entries.get(&address) {
+                Some(entry) => Write::Put { key, value: entry.encode() },
+                None => Write::Delete { key },
+            });
+        }
+        self.released = EventTime::MAX;
+        self.released_before_call = EventTime::MAX;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(key: &str, tag: &'static str) -> TimerAddress {
+        TimerAddress {
+            key: Key::from(key),
+            domain: TimeDomain::Event,
+            namespace: Bytes::new(),
+            tag: Bytes::from_static(tag.as_bytes()),
+        }
+    }
+
+    fn entry(at: i64, output: i64) -> TimerEntry {
+        TimerEntry { fire_at_us: at, output_time: EventTime::from_micros(output), payload: Bytes::new() }
+    }
+
+    #[test]
+    fn a_timer_replaced_while_it_is_being_read_does_not_fire() {
+        let mut timers = Timers::default();
+        timers.change(address("k", "a"), Some(entry(10, 10)));
+        timers.keep();
+        let (taken, old) = timers.take_due(TimeDomain::Event, 10, 5).remove(0);
+        timers.change(taken.clone(), Some(entry(20, 20)));
+        timers.keep();
+        assert!(!timers.is_current(&taken, &old), "I8: the old one must not fire");
+        assert!(timers.take_due(TimeDomain::Event, 19, 5).is_empty());
+        assert_eq!(timers.take_due(TimeDomain::Event, 20, 5).len(), 1);
+    }
+
+    #[test]
+    fn timers_come_due_in_time_order_and_never_early() {
+        let mut timers = Timers::default();
+        for (tag, at) in [("c", 30), ("a", 10), ("b", 20)] {
+            timers.load(address("k", tag), entry(at, at));
+        }
+        let tags: Vec<_> = timers.take_due(TimeDomain::Event, 29, 9).into_iter().map(|(a, _)| a.tag).collect();
+        assert_eq!(tags, ["a", "b"]);
+        assert_eq!(timers.next_due(TimeDomain::Event), Some(30));
+    }
+
+    #[test]
+    fn a_failed_call_leaves_timers_and_holds_as_they_were() {
+        let mut timers = Timers::default();
+        timers.load(address("k", "a"), entry(10, 5));
+        timers.change(address("k", "a"), None);
+        timers.change(address("k", "b"), Some(entry(1, 1)));
+        assert_eq!((timers.hold(), timers.released()), (EventTime::from_micros(1), EventTime::from_micros(5)));
+        timers.rollback();
+        assert_eq!((timers.hold(), timers.released()), (EventTime::from_micros(5), EventTime::MAX));
+        assert_eq!((timers.changed_entries(), timers.len()), (0, 1));
+        assert_eq!(timers.take_due(TimeDomain::Event, 10, 9).len(), 1);
+    }
+
+    #[test]
+    fn the_timers_of_a_waiting_key_wait_and_the_others_fire() {
+        let mut timers = Timers::default();
+        timers.load(address("bad", "a"), entry(1, 1));
+        timers.load(address("good", "a"), entry(2, 2));
+        timers.suspend(&Key::from("bad"));
+        timers.change(address("bad", "b"), Some(entry(0, 0)));
+        timers.keep();
+        assert_eq!(timers.take_due(TimeDomain::Event, 9, 9).len(), 1);
+        assert_eq!(timers.hold(), EventTime::from_micros(0), "I7: they hold all the same");
+        assert_eq!(timers.suspended_due(&Key::from("bad"), 9, 0).unwrap().0.tag, "b");
+        timers.resume(&Key::from("bad"));
+        assert_eq!(timers.take_due(TimeDomain::Event, 9, 9).len(), 2);
+    }
+}

@@ -1,0 +1,188 @@
+//! What can be asked of a running engine: to finish, to stop, to split and to merge.
+
+use super::{Engine, Running, Shared};
+use crate::engine::reshape::{ReshapeError, reshape};
+use pelton_domain::{KeyInterval, KeyPosition, SystemTime};
+use crate::engine::interval::task::Stopped;
+use pelton_statestore::fence::reign::Part;
+use std::sync::{Arc, PoisonError};
+
+/// Why a pipeline ended without having finished.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the pipeline cannot go on: {reason}")]
+pub struct PipelineFailed {
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// Why an interval was not split or merged. It runs on as it was.
+#[derive(Debug, thiserror::Error)]
+#[error("the intervals were not changed: {0}")]
+pub struct ReshapeFailed(String);
+
+impl Engine {
+    /// Waits until all is done: every watermark at plus infinity and no timer left.
+    ///
+    /// # Errors
+    /// [`PipelineFailed`] where it cannot go on.
+    pub async fn finished(&self) -> Result<(), PipelineFailed> {
+        let mut announced = self.shared.injector.subscribe();
+        let mut failure = self.shared.failure.subscribe();
+        loop {
+            if let Some(reason) = failure.borrow_and_update().clone() {
+                return Err(PipelineFailed { reason });
+            }
+            if self.status().is_done() {
+                return Ok(());
+            }
+            tokio::select! {
+                changed = announced.changed() => if changed.is_err() {
+                    let end = self.shared.injector.end().map_or("it is gone".into(), |end| end.to_string());
+                    return Err(PipelineFailed { reason: format!("the injector ended: {end}") });
+                },
+                _ = failure.changed() => {}
+                // Timers that hold nothing end without an announcement.
+                () = tokio::time::sleep(std::time::Duration::from_millis(50)) => {}
+            }
+        }
+    }
+
+    /// Waits until the pipeline cannot go on.
+    pub async fn failed(&self) -> PipelineFailed {
+        let mut failure = self.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => PipelineFailed { reason: reason.clone().unwrap_or_default() },
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Stops every interval once what it has begun is committed.
+    pub async fn stop(self) {
+        let mut tasks = Vec::new();
+        for hosted in self.shared.computations.values() {
+            let running = std::mem::take(&mut *hosted.running.lock().unwrap_or_else(PoisonError::into_inner));
+            for running in running.into_values() {
+                running.stop.cancel();
+                tasks.push(running.task);
+            }
+        }
+        for task in tasks {
+            // A task that panicked has nothing left to commit.
+            let _ = task.await;
+        }
+        self.shared.injector.stop();
+        let _ = self.driver.await;
+    }
+
+    /// Drops everything at once, as a crash would: nothing is committed that was not under way already.
+    pub fn abort(self) {
+        for hosted in self.shared.computations.values() {
+            let running = std::mem::take(&mut *hosted.running.lock().unwrap_or_else(PoisonError::into_inner));
+            running.into_values().for_each(|running| running.task.abort());
+        }
+        self.driver.abort();
+    }
+
+    /// The intervals of a computation, in order.
+    #[must_use]
+    pub fn intervals(&self, computation: &str) -> Vec<KeyInterval> {
+        let Some(number) = self.number(computation) else { return Vec::new() };
+        let Some(hosted) = self.shared.hosted(number) else { return Vec::new() };
+        hosted.running.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// Splits the interval of `computation` that holds `at`, below `at`, while everything else runs on.
+    ///
+    /// # Errors
+    /// [`ReshapeFailed`] where there is no such interval, or `at` is its first position.
+    pub async fn split(&self, computation: &str, at: KeyPosition) -> Result<(), ReshapeFailed> {
+        let fail = |reason: String| ReshapeFailed(reason);
+        let old = self.intervals(computation).into_iter().find(|i| i.contains(at));
+        let old = old.ok_or_else(|| fail(format!("{computation} has no interval with {at}")))?;
+        let (low, high) = old.split_at(at).ok_or_else(|| fail(format!("{at} is the first position of {old}")))?;
+        self.reshape(computation, vec![old], vec![low, high]).await
+    }
+
+    /// Merges the two neighbouring intervals of `computation` that meet at `at`, the first position of the second.
+    ///
+    /// # Errors
+    /// [`ReshapeFailed`] where no two intervals meet there.
+    pub async fn merge(&self, computation: &str, at: KeyPosition) -> Result<(), ReshapeFailed> {
+        let intervals = self.intervals(computation);
+        let place = intervals.iter().position(|i| i.first() == at).filter(|place| *place > 0);
+        let pair = place.and_then(|place| Some((*intervals.get(place - 1)?, *intervals.get(place)?)));
+        let (low, high) = pair.ok_or_else(|| ReshapeFailed(format!("no two intervals of {computation} meet at {at}")))?;
+        let whole = KeyInterval::new(low.first(), high.last());
+        let whole = whole.ok_or_else(|| ReshapeFailed("the merged interval is empty".into()))?;
+        self.reshape(computation, vec![low, high], vec![whole]).await
+    }
+
+    fn number(&self, computation: &str) -> Option<u32> {
+        let found = self.shared.computations.iter().find(|(_, hosted)| hosted.spec.name.as_str() == computation);
+        found.map(|(number, _)| *number)
+    }
+
+    async fn reshape(&self, name: &str, old: Vec<KeyInterval>, new: Vec<KeyInterval>) -> Result<(), ReshapeFailed> {
+        let number = self.number(name).ok_or_else(|| ReshapeFailed(format!("there is no computation {name}")))?;
+        let stopped = self.shared.stop_intervals(number, &old).await;
+        let shared = &self.shared;
+        let done = match stopped {
+            Some(stopped) => shared.reshape_stopped(number, &old, &new, stopped).await,
+            None => Err("an interval did not stop with its reign".to_owned()),
+        };
+        if let Err(reason) = done {
+            shared.restart(number, old).await.map_err(ReshapeFailed)?;
+            return Err(ReshapeFailed(reason));
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Stops intervals; `None` where one of them had lost its reign.
+    async fn stop_intervals(&self, computation: u32, intervals: &[KeyInterval]) -> Option<Vec<Stopped>> {
+        let hosted = self.hosted(computation)?;
+        let stopped: Vec<Running> = {
+            let mut running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
+            intervals.iter().filter_map(|interval| running.remove(interval)).collect()
+        };
+        let mut reigns = Vec::new();
+        for running in stopped {
+            running.stop.cancel();
+            reigns.push(running.task.await.ok().flatten());
+        }
+        reigns.into_iter().collect::<Option<Vec<_>>>().filter(|reigns| reigns.len() == intervals.len())
+    }
+
+    async fn reshape_stopped(
+        self: &Arc<Self>,
+        computation: u32,
+        old: &[KeyInterval],
+        new: &[KeyInterval],
+        stopped: Vec<Stopped>,
+    ) -> Result<(), String> {
+        let hosted = self.hosted(computation).ok_or("no such computation")?;
+        let wanted = new.iter().map(|interval| (*interval, self.options.worker.clone())).collect();
+        let assigned = self.injector.reassign(computation, old.to_vec(), wanted).await.map_err(|e| e.to_string())?;
+        let parts: Vec<Part> =
+            assigned.iter().map(|a| (a.assignment.interval, Some(a.assignment.sequencer))).collect();
+        let requires = assigned.iter().map(|a| a.require.clone()).collect();
+        let dedup_end = stopped.iter().map(|stopped| stopped.dedup_end).max().unwrap_or(SystemTime::ZERO);
+        let reigns: Vec<_> = stopped.into_iter().map(|stopped| stopped.reign).collect();
+        let children = reshape(&self.store, &hosted.keys, &reigns, &parts, dedup_end, requires);
+        let children = children.await.map_err(|error: ReshapeError| error.to_string())?;
+        for (assigned, reign) in assigned.into_iter().zip(children) {
+            self.clone().spawn(computation, assigned, Some(reign));
+        }
+        Ok(())
+    }
+
+    async fn restart(self: &Arc<Self>, computation: u32, intervals: Vec<KeyInterval>) -> Result<(), String> {
+        let wanted = intervals.into_iter().map(|interval| (interval, self.options.worker.clone())).collect();
+        let assigned = self.injector.assign(computation, wanted).await.map_err(|error| error.to_string())?;
+        for assigned in assigned {
+            self.clone().spawn(computation, assigned, None);
+        }
+        Ok(())
+    }
+}

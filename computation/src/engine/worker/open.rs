@@ -1,0 +1,90 @@
+//! Opening a pipeline on a store: the catalogue, the injector's graph, the first entries.
+
+use super::Hosted;
+use crate::engine::timers::TimerEntry;
+use crate::pipeline::{Bound, CatalogueError, ErasedStep};
+use pelton_domain::{EventTime, Name, ProcessingTime};
+use pelton_injector::{Graph, Node};
+use pelton_proto::{Malformed, Message, convert, store};
+use pelton_statestore::{Commit, CommitError, PipelineKeys, Precondition, ReadError, StoreFault, StoreHandle, Write};
+use std::time::Duration;
+
+/// Why a pipeline could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What the store has does not fit the code.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// The store holds something that cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The store is broken or closed.
+    #[error("the store failed: {0}")]
+    Store(StoreFault),
+    /// The injector could not take the lead.
+    #[error(transparent)]
+    Injector(#[from] pelton_injector::StartError),
+    /// The injector did not accept the graph.
+    #[error(transparent)]
+    Graph(#[from] pelton_injector::GraphError),
+    /// The intervals could not be assigned.
+    #[error(transparent)]
+    Assign(#[from] pelton_injector::AssignError),
+    /// The fences could not be made or read.
+    #[error(transparent)]
+    TakeOver(#[from] pelton_statestore::TakeOverError),
+}
+
+/// Reads the pipeline's catalogue, brings it up to date, and writes it back.
+pub(super) async fn bind(handle: &StoreHandle, name: &Name, steps: &[ErasedStep]) -> Result<Bound, StartError> {
+    let key = PipelineKeys::new(name).catalogue();
+    loop {
+        let stored = match handle.read(vec![key.clone()]).await {
+            Ok(values) => values.into_iter().next().flatten(),
+            Err(ReadError::Unavailable(_)) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+            Err(ReadError::Fatal(fault)) => return Err(StartError::Store(fault)),
+        };
+        let known: Option<store::Catalogue> =
+            stored.as_ref().map(|bytes| convert::decode("catalogue", bytes)).transpose()?;
+        let bound = Bound::new(name, steps, known.as_ref())?;
+        let encoded: bytes::Bytes = bound.catalogue.encode_to_vec().into();
+        if stored.as_ref() == Some(&encoded) {
+            return Ok(bound);
+        }
+        let commit = Commit {
+            preconditions: vec![Precondition::Value { key: key.clone(), expected: stored }],
+            writes: vec![Write::Put { key: key.clone(), value: encoded }],
+        };
+        match handle.commit(commit).await {
+            Ok(()) => return Ok(bound),
+            // Whatever became of it, the next reading tells.
+            Err(CommitError::Refused { .. } | CommitError::Conflict | CommitError::Unknown(_)) => {}
+            Err(CommitError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error @ (CommitError::TooLarge { .. } | CommitError::Fatal(_))) => {
+                return Err(StartError::Store(StoreFault(error.to_string())));
+            }
+        }
+    }
+}
+
+/// The pipeline as the injector sees it.
+pub(super) fn injector_graph(bound: &Bound) -> Result<Graph, StartError> {
+    let node = |spec: &crate::pipeline::ComputationSpec| Node {
+        computation: spec.number,
+        name: spec.name.clone(),
+        producers: spec.producers.clone(),
+    };
+    Ok(Graph::new(bound.specs.iter().map(node))?)
+}
+
+/// The timers of the start keys: written with the first fences, so that they are set exactly once.
+pub(super) fn start_timers(hosted: &Hosted, now: ProcessingTime) -> Vec<Write> {
+    let timer = TimerEntry { fire_at_us: now.as_micros(), output_time: EventTime::MIN, payload: bytes::Bytes::new() };
+    let keys = &hosted.spec.options.start_keys;
+    keys.iter()
+        .map(|key| Write::Put { key: hosted.keys.timer(&super::start_timer(key)), value: timer.encode() })
+        .collect()
+}

@@ -1,0 +1,128 @@
+//! What a running pipeline says of itself: counts and watermarks, for progress and summaries.
+
+use super::Engine;
+use crate::engine::interval::core::Core;
+use pelton_domain::{EventTime, Name};
+use pelton_statestore::fence::Counters;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Figures of one interval, written by its task and read by anybody.
+#[derive(Debug, Default)]
+pub(crate) struct IntervalStatus {
+    records: AtomicU64,
+    duplicates: AtomicU64,
+    late_dropped: AtomicU64,
+    dead_lettered: AtomicU64,
+    timers_fired: AtomicU64,
+    productions: AtomicU64,
+    timers: AtomicU64,
+    waiting: AtomicU64,
+    failing: AtomicU64,
+    parked: AtomicU64,
+    outbox_bytes: AtomicU64,
+}
+
+fn store(place: &AtomicU64, value: usize) {
+    place.store(value as u64, Ordering::Relaxed);
+}
+
+impl IntervalStatus {
+    /// Takes up the totals of a commit.
+    pub(crate) fn update(&self, totals: &Counters) {
+        self.records.store(totals.records, Ordering::Relaxed);
+        self.duplicates.store(totals.duplicates, Ordering::Relaxed);
+        self.late_dropped.store(totals.late_dropped, Ordering::Relaxed);
+        self.dead_lettered.store(totals.dead_lettered, Ordering::Relaxed);
+        self.timers_fired.store(totals.timers_fired, Ordering::Relaxed);
+        self.productions.store(totals.productions, Ordering::Relaxed);
+    }
+
+    /// Takes up what the interval holds now.
+    pub(crate) fn observe(&self, core: &Core) {
+        let (failing, parked) = core.failing.counts();
+        store(&self.timers, core.scope.timers.len());
+        store(&self.waiting, core.intake_len());
+        store(&self.failing, failing);
+        store(&self.parked, parked);
+        store(&self.outbox_bytes, core.outbox.bytes());
+    }
+}
+
+/// One computation of a running pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComputationStatus {
+    /// Its name.
+    pub name: Name,
+    /// Its low watermark, as announced.
+    pub low_watermark: EventTime,
+    /// Intervals of it.
+    pub intervals: usize,
+    /// Totals over all runs on this store, each committed with the work it counts.
+    pub totals: Counters,
+    /// Timers that are set.
+    pub timers: u64,
+    /// Records that have arrived and not run.
+    pub waiting: u64,
+    /// Keys whose code fails.
+    pub failing_keys: u64,
+    /// Their parked records.
+    pub parked: u64,
+    /// Bytes of unacknowledged productions.
+    pub outbox_bytes: u64,
+}
+
+/// A running pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PipelineStatus {
+    /// Its computations, producers first.
+    pub computations: Vec<ComputationStatus>,
+}
+
+impl PipelineStatus {
+    /// Whether all is done: every watermark at plus infinity, and no timer or parked record left.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        let done = |c: &ComputationStatus| c.low_watermark == EventTime::MAX && c.timers == 0 && c.parked == 0;
+        self.computations.iter().all(done)
+    }
+
+    /// The computation `name`.
+    #[must_use]
+    pub fn computation(&self, name: &str) -> Option<&ComputationStatus> {
+        self.computations.iter().find(|computation| computation.name.as_str() == name)
+    }
+}
+
+impl Engine {
+    /// How far everything is.
+    #[must_use]
+    pub fn status(&self) -> PipelineStatus {
+        let announced = self.shared.injector.announced();
+        let computations = self.shared.computations.iter().map(|(number, hosted)| {
+            let running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let sum = |of: fn(&IntervalStatus) -> &AtomicU64| {
+                running.values().map(|running| of(&running.status).load(Ordering::Relaxed)).sum()
+            };
+            ComputationStatus {
+                name: hosted.spec.name.clone(),
+                low_watermark: announced.of(*number).low_watermark,
+                intervals: running.len(),
+                totals: Counters {
+                    records: sum(|s| &s.records),
+                    duplicates: sum(|s| &s.duplicates),
+                    late_dropped: sum(|s| &s.late_dropped),
+                    dead_lettered: sum(|s| &s.dead_lettered),
+                    timers_fired: sum(|s| &s.timers_fired),
+                    productions: sum(|s| &s.productions),
+                },
+                timers: sum(|s| &s.timers),
+                waiting: sum(|s| &s.waiting),
+                failing_keys: sum(|s| &s.failing),
+                parked: sum(|s| &s.parked),
+                outbox_bytes: sum(|s| &s.outbox_bytes),
+            }
+        });
+        PipelineStatus { computations: computations.collect() }
+    }
+}

@@ -1,0 +1,38 @@
+//! Pelton: a stream processor whose every record is committed exactly once.
+//!
+//! A user writes per-key [`Computation`]s, joins them by [`Stream`]s into a [`Pipeline`], and runs it. State,
+//! timers, watermarks and delivery stay correct through any crash: after it, the answer is the same.
+//!
+//! | to | see |
+//! |---|---|
+//! | write a computation | [`Computation`], [`Context`], [`state`], [`Timer`], [`Failure`] |
+//! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
+//! | read and write files | [`source`], [`sink`] |
+//! | run on one machine | [`local`] |
+//! | embed the engine | [`Engine`] |
+
+pub mod codec;
+pub mod pipeline;
+pub mod state;
+pub mod stream;
+
+mod computation;
+mod context;
+mod engine;
+mod failure;
+mod timer;
+
+pub use codec::Codec;
+pub use computation::{Computation, Declaration, Input};
+pub use context::Context;
+pub use engine::clock::{Clock, ClockHandle, ManualClock, WallClock};
+pub use engine::interval::IntervalOptions;
+pub use engine::router::{MailFate, MailFault, MailKind};
+pub use engine::worker::{ComputationStatus, Engine, EngineOptions, PipelineFailed, PipelineStatus, ReshapeFailed, StartError};
+pub use failure::Failure;
+pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};
+pub use pelton_statestore::fence::Counters;
+pub use pipeline::{IntoSteps, Pipeline, PipelineError, RetryPolicy, Step};
+pub use state::{Bag, Combiner, Combining, List, Map, Migration, Set, Value};
+pub use stream::{DeadLetter, Stream, dead_letters};
+pub use timer::{Fired, TimeDomain, Timer};

@@ -1,0 +1,75 @@
+//! Pipelines: computations joined by named streams, checked before anything runs.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`step`] | one computation with its inputs and options |
+//! | [`graph`] | the checks, and the graph in words and as Mermaid |
+//! | [`catalogue`] | the numbers that a store gives to names, and what may change between two runs |
+
+mod catalogue;
+mod graph;
+mod step;
+
+pub use catalogue::CatalogueError;
+pub(crate) use catalogue::{Bound, ComputationSpec};
+pub use graph::{Graph, PipelineError};
+pub use step::{ErasedStep, IntoSteps, RetryPolicy, Step, StepOptions};
+
+use pelton_domain::Name;
+
+/// A checked pipeline, ready to run.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub(crate) name: Name,
+    pub(crate) steps: Vec<ErasedStep>,
+    graph: Graph,
+}
+
+impl Pipeline {
+    /// Begins the pipeline `name`. Its state in a store hangs on that name.
+    #[must_use]
+    pub fn builder(name: impl Into<String>) -> PipelineBuilder {
+        PipelineBuilder { name: name.into(), steps: Vec::new() }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Its graph.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+}
+
+/// Collects the steps of a pipeline.
+#[derive(Debug)]
+pub struct PipelineBuilder {
+    name: String,
+    steps: Vec<ErasedStep>,
+}
+
+impl PipelineBuilder {
+    /// Adds a step, or the steps of a source or sink.
+    #[must_use]
+    pub fn with(mut self, steps: impl IntoSteps) -> Self {
+        self.steps.extend(steps.into_steps());
+        self
+    }
+
+    /// Checks the graph.
+    ///
+    /// # Errors
+    /// [`PipelineError`] with everything that is wrong, each with what to do.
+    pub fn build(self) -> Result<Pipeline, PipelineError> {
+        let graph = Graph::check(&self.name, &self.steps)?;
+        let name = Name::new(&self.name).map_err(|error| PipelineError::one(error.to_string()))?;
+        // Producers before consumers, so that everything that walks the steps walks the stream's way.
+        let mut steps: Vec<Option<ErasedStep>> = self.steps.into_iter().map(Some).collect();
+        let ordered = graph.order().iter().filter_map(|&at| steps.get_mut(at)?.take()).collect();
+        Ok(Pipeline { name, steps: ordered, graph })
+    }
+}

@@ -1,0 +1,118 @@
+//! The computation that writes: its keys are files (see the attack in [`super`]).
+//!
+//! * Lines, ledger, record ids and timer are one commit (I2).
+//! * Only what was planned in an earlier commit is written: the timer that writes is set in the call that
+//!   plans, or later, and fires in a later bundle, which with stable input begins once that commit is durable.
+//! * The timer holds the watermark at that of the oldest line it is for, so the sink's watermark says what is
+//!   in the file (I7).
+
+use super::ledger::{Ledger, PART_BYTES_MAX, Room};
+use super::target::{Target, TargetError};
+use crate::codec::{Postcard, Raw};
+use crate::computation::{Computation, Declaration, Input};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::state::{Map, Value};
+use crate::timer::{Fired, TimeDomain, Timer};
+use bytes::{Bytes, BytesMut};
+use pelton_domain::EventTime;
+use std::time::Duration;
+
+/// The tag of the timer that writes.
+const FLUSH: &str = "flush";
+
+static LEDGER: Value<Ledger, Postcard> = Value::new("ledger");
+/// Lines by the number of their chunk.
+static CHUNKS: Map<Bytes, Bytes, Raw> = Map::new("chunks");
+
+/// Appends lines to the file that the key names.
+#[derive(Clone, Debug)]
+pub(super) struct Append {
+    pub(super) overwrite: bool,
+}
+
+impl Append {
+    /// The file is this pipeline's own from here on.
+    fn create(&self, cx: &Context<'_>, ledger: &mut Ledger) -> Result<(), Failure> {
+        ledger.written = Some(target(cx)?.create(self.overwrite).map_err(failure)?);
+        Ok(())
+    }
+}
+
+impl Computation for Append {
+    type Input = Bytes;
+
+    fn declare(&self, declaration: &mut Declaration) {
+        declaration.cell(&LEDGER).cell(&CHUNKS);
+    }
+
+    async fn process(&mut self, cx: &mut Context<'_>, input: Input<Bytes>) -> Result<(), Failure> {
+        let mut ledger = LEDGER.get(cx).await?.unwrap_or_default();
+        let line = input.value;
+        match ledger.add(line.len(), cx.input_watermark()) {
+            Room::Append(chunk) => {
+                let before = CHUNKS.get(cx, &chunk_key(chunk)).await?.unwrap_or_default();
+                let mut joined = BytesMut::with_capacity(before.len() + line.len());
+                joined.extend_from_slice(&before);
+                joined.extend_from_slice(&line);
+                CHUNKS.insert(cx, &chunk_key(chunk), &joined.freeze())?;
+            }
+            Room::New(first) => {
+                for (chunk, part) in (first..).zip(line.chunks(PART_BYTES_MAX)) {
+                    CHUNKS.insert(cx, &chunk_key(chunk), &line.slice_ref(part))?;
+                }
+            }
+        }
+        LEDGER.set(cx, &ledger)?;
+        // A timer that is set is for lines before this one, and plans this one when it fires.
+        match cx.timer(FLUSH, TimeDomain::Processing) {
+            Some(_) => Ok(()),
+            None => cx.set_timer(Timer::after(FLUSH, Duration::ZERO)),
+        }
+    }
+
+    async fn on_timer(&mut self, cx: &mut Context<'_>, _: Fired) -> Result<(), Failure> {
+        let mut ledger = LEDGER.get(cx).await?.unwrap_or_default();
+        let Some(written) = ledger.written.clone() else {
+            self.create(cx, &mut ledger)?;
+            LEDGER.set(cx, &ledger)?;
+            return write_next(cx, &ledger, Some(cx.input_watermark()));
+        };
+        let mut lines = BytesMut::new();
+        for chunk in ledger.plan() {
+            let bytes = CHUNKS.get(cx, &chunk_key(chunk)).await?;
+            lines.extend_from_slice(&bytes.ok_or_else(|| Failure::retry(format!("chunk {chunk} is not in the store")))?);
+            CHUNKS.remove(cx, &chunk_key(chunk))?;
+        }
+        let written = target(cx)?.write(&written, &lines).map_err(failure)?;
+        let hold = ledger.advance(written);
+        LEDGER.set(cx, &ledger)?;
+        write_next(cx, &ledger, hold)
+    }
+}
+
+/// Comes back for what still waits.
+fn write_next(cx: &mut Context<'_>, ledger: &Ledger, hold: Option<EventTime>) -> Result<(), Failure> {
+    if ledger.is_idle() {
+        return Ok(());
+    }
+    let timer = Timer::after(FLUSH, Duration::ZERO);
+    cx.set_timer(match hold {
+        Some(hold) => timer.output_at(hold),
+        None => timer,
+    })
+}
+
+fn target(cx: &Context<'_>) -> Result<Target, Failure> {
+    let path = cx.key().as_str().ok_or_else(|| Failure::retry("the key is not the path of a file"))?;
+    Ok(Target::new(path))
+}
+
+/// Everything about a file may be put right, so nothing is given up.
+fn failure(error: TargetError) -> Failure {
+    Failure::retry(error)
+}
+
+fn chunk_key(chunk: u64) -> Bytes {
+    Bytes::copy_from_slice(&chunk.to_be_bytes())
+}

@@ -1,0 +1,205 @@
+//! The computation that reads splits: its keys are splits, its state is a cursor for each.
+//!
+//! * Rows, cursor and timer of a chunk are one commit (I2): a chunk is read again or is there, never both.
+//! * The timer's output time is the watermark, which never goes back (I7).
+//! * A reader in memory is a cache. It is used only where it stands exactly at the cursor in state, and is
+//!   taken out while it reads, so whatever fails or is cancelled costs a reader and nothing else.
+//! * A bounded number of readers is open at a time (I11).
+
+use super::enumerate::Assigned;
+use super::pace::Pace;
+use super::split::{Chunk, ChunkRequest, Next, Rejected, SourceRecord, SplitReader, SplitSource};
+use super::steps::SourceOptions;
+use crate::codec::{Codec, Raw};
+use crate::computation::{Computation, Declaration, Input};
+use crate::context::Context;
+use crate::failure::{Failure, FailureKind};
+use crate::state::Value;
+use crate::stream::Stream;
+use crate::timer::{Fired, Timer};
+use bytes::Bytes;
+use pelton_domain::{EventTime, Key, ProcessingTime};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The tag of the timer that reads.
+const READ: &str = "read";
+/// How many splits of one interval are open at a time.
+const READERS_OPEN_MAX: usize = 64;
+/// What a dead letter keeps of a row: even with every byte escaped it fits into a store's value.
+const DEAD_LETTER_BYTES_MAX: usize = 12 * 1024;
+/// What the records of a chunk may weigh: a little less than one call may.
+const EMITTED_BYTES_MAX: usize = 3_500_000;
+/// What a record weighs beside key and value.
+const RECORD_OVERHEAD_BYTES: usize = 320;
+
+/// How far a split has been read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Progress<C> {
+    cursor: C,
+    watermark_us: i64,
+    ended: bool,
+}
+
+/// Reads splits.
+pub(super) struct Read<S: SplitSource, C> {
+    outside: S,
+    stream: Stream<S::Value, C>,
+    /// The same stream, for values that are encoded already.
+    encoded: Stream<Bytes, Raw>,
+    options: SourceOptions,
+    split: Value<Assigned<S::Split>>,
+    progress: Value<Progress<S::Cursor>>,
+    open: Mutex<Readers<S>>,
+}
+
+/// Readers and where they stand, the last used one last. Never locked: it is only ever used exclusively.
+type Readers<S> = VecDeque<(Key, <S as SplitSource>::Cursor, <S as SplitSource>::Reader)>;
+
+impl<S: SplitSource, C> Clone for Read<S, C> {
+    fn clone(&self) -> Self {
+        Self::new(self.outside.clone(), self.stream.clone(), self.options.clone())
+    }
+}
+
+impl<S: SplitSource, C> Read<S, C> {
+    pub(super) fn new(outside: S, stream: Stream<S::Value, C>, options: SourceOptions) -> Self {
+        Self {
+            outside,
+            encoded: Stream::named(stream.name()),
+            stream,
+            options,
+            split: Value::new("split"),
+            progress: Value::new("progress"),
+            open: Mutex::new(VecDeque::new()),
+        }
+    }
+
+    fn readers(&mut self) -> &mut Readers<S> {
+        self.open.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The reader of `key`, at its cursor.
+    async fn reader(
+        &mut self,
+        key: &Key,
+        split: &S::Split,
+        cursor: Option<&S::Cursor>,
+    ) -> Result<S::Reader, Failure> {
+        let readers = self.readers();
+        if let Some(at) = readers.iter().position(|(open, ..)| open == key)
+            && let Some((_, place, reader)) = readers.remove(at)
+            && Some(&place) == cursor
+        {
+            return Ok(reader);
+        }
+        self.outside.open(split, cursor).await
+    }
+
+    fn keep(&mut self, key: Key, cursor: S::Cursor, reader: S::Reader) {
+        let readers = self.readers();
+        readers.push_back((key, cursor, reader));
+        if readers.len() > READERS_OPEN_MAX {
+            readers.pop_front();
+        }
+    }
+}
+
+impl<S: SplitSource, C: Codec<S::Value>> Read<S, C> {
+    fn emit(&self, cx: &mut Context<'_>, records: Vec<SourceRecord<S::Value>>) -> Result<(), Failure> {
+        let mut emitted_bytes = 0;
+        for SourceRecord { key, event_time, value, origin } in records {
+            let encoded = match C::encode(&value) {
+                Ok(encoded) => encoded,
+                Err(error) => {
+                    reject(cx, unfit(cx, origin, Bytes::new(), event_time, &error.to_string()))?;
+                    continue;
+                }
+            };
+            emitted_bytes += encoded.len() + key.as_bytes().len() + RECORD_OVERHEAD_BYTES;
+            if emitted_bytes > EMITTED_BYTES_MAX {
+                return Err(Failure::retry(format!(
+                    "the records of one chunk weigh more than {EMITTED_BYTES_MAX} bytes: set a lower chunk_max()"
+                )));
+            }
+            match cx.emit(&self.encoded, key, event_time, &encoded) {
+                Err(failure) if failure.kind == FailureKind::Permanent => {
+                    reject(cx, unfit(cx, origin, encoded, event_time, failure.reason()))?;
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// When the next chunk may be read.
+    fn next_at(&self, pace: Option<Pace>, due_us: i64, now: ProcessingTime, rows: usize, next: Next) -> ProcessingTime {
+        let wait = match next {
+            Next::Idle(wait) => wait,
+            Next::More | Next::End => Duration::ZERO,
+        };
+        let paced = pace.map(|pace| pace.next_due(ProcessingTime::from_micros(due_us), now, rows));
+        now.plus(wait).max(paced.unwrap_or(now))
+    }
+}
+
+/// A record that the engine does not take, as a rejected row.
+fn unfit(cx: &Context<'_>, origin: u64, bytes: Bytes, event_time: EventTime, why: &str) -> Rejected {
+    Rejected { bytes, reason: format!("{}, {origin}: {why}", cx.key()), event_time }
+}
+
+fn reject(cx: &mut Context<'_>, rejected: Rejected) -> Result<(), Failure> {
+    let Rejected { mut bytes, mut reason, event_time } = rejected;
+    if bytes.len() > DEAD_LETTER_BYTES_MAX {
+        reason = format!("{reason} (the first {DEAD_LETTER_BYTES_MAX} of its {} bytes are kept)", bytes.len());
+        bytes.truncate(DEAD_LETTER_BYTES_MAX);
+    }
+    cx.dead_letter(bytes, reason, event_time)
+}
+
+impl<S: SplitSource, C: Codec<S::Value>> Computation for Read<S, C> {
+    type Input = Assigned<S::Split>;
+
+    fn declare(&self, declaration: &mut Declaration) {
+        declaration.cell(&self.split).cell(&self.progress).output(&self.stream);
+    }
+
+    async fn process(&mut self, cx: &mut Context<'_>, input: Input<Self::Input>) -> Result<(), Failure> {
+        if self.split.get(cx).await?.is_some() {
+            return Ok(());
+        }
+        self.split.set(cx, &input.value)?;
+        cx.set_timer(Timer::after(READ, Duration::ZERO).output_at(EventTime::MIN))
+    }
+
+    async fn on_timer(&mut self, cx: &mut Context<'_>, timer: Fired) -> Result<(), Failure> {
+        let Some(assigned) = self.split.get(cx).await? else { return Ok(()) };
+        let before = self.progress.get(cx).await?;
+        let pace = self.options.rows_per_s.map(|rate| Pace::shared(rate, assigned.splits));
+        let rows_max = self.options.chunk_rows_max;
+        let request = ChunkRequest {
+            rows_max: pace.map_or(rows_max, |pace| pace.chunk_rows(rows_max)),
+            bytes_max: self.options.chunk_bytes_max,
+            now: cx.now(),
+        };
+        let key = cx.key().clone();
+        let cursor = before.as_ref().map(|progress| &progress.cursor);
+        let mut reader = self.reader(&key, &assigned.split, cursor).await?;
+        let Chunk { records, rejected, cursor, watermark, next } = reader.next_chunk(request).await?;
+
+        let rows = records.len() + rejected.len();
+        self.emit(cx, records)?;
+        rejected.into_iter().try_for_each(|rejected| reject(cx, rejected))?;
+        let watermark = watermark.as_micros().max(before.map_or(i64::MIN, |progress| progress.watermark_us));
+        let ended = next == Next::End;
+        self.progress.set(cx, &Progress { cursor: cursor.clone(), watermark_us: watermark, ended })?;
+        if !ended {
+            let at = self.next_at(pace, timer.fire_at_us, request.now, rows, next);
+            cx.set_timer(Timer::processing(READ, at).output_at(EventTime::from_micros(watermark)))?;
+            self.keep(key, cursor, reader);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! A source as steps of a pipeline.
+
+use super::enumerate::Enumerate;
+use super::error::{SourceError, SourceProblem};
+use super::file::{FileFormat, FileSource};
+use super::read::Read;
+use super::split::SplitSource;
+use crate::codec::Codec;
+use crate::pipeline::{ErasedStep, IntoSteps, Step};
+use crate::stream::{DeadLetter, Stream, dead_letters};
+use crate::codec::Json;
+
+/// How a source is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceOptions {
+    /// Its computations are `name.splits` and `name.read`: state hangs on it.
+    pub name: String,
+    /// At most this many rows a second, of all splits together; `None`: as fast as they are processed.
+    pub rows_per_s: Option<f64>,
+    /// At most this many rows in one commit. Default 2048.
+    pub chunk_rows_max: usize,
+    /// No further row in a commit once those in it have this many bytes, as read. Default 128 KiB. What they
+    /// become must fit into a commit: about 4 MB.
+    pub chunk_bytes_max: usize,
+}
+
+impl SourceOptions {
+    /// The defaults, under `name`.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), rows_per_s: None, chunk_rows_max: 2048, chunk_bytes_max: 128 * 1024 }
+    }
+
+    pub(crate) fn problem(&self) -> Option<SourceProblem> {
+        if self.rows_per_s.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+            return Some(SourceProblem::Option("the rate is not a number above zero"));
+        }
+        let empty = self.chunk_rows_max == 0 || self.chunk_bytes_max == 0;
+        empty.then_some(SourceProblem::Option("a chunk of nothing: chunk_max() is 0"))
+    }
+}
+
+/// Any [`SplitSource`] as the producer of a stream.
+#[derive(Clone, Debug)]
+pub struct Source<S: SplitSource, C> {
+    outside: S,
+    stream: Stream<S::Value, C>,
+    options: SourceOptions,
+}
+
+impl<S: SplitSource, C: Codec<S::Value>> Source<S, C> {
+    /// The records of `outside` on `stream`.
+    #[must_use]
+    pub fn new(outside: S, stream: &Stream<S::Value, C>, options: SourceOptions) -> Self {
+        Self { outside, stream: stream.clone(), options }
+    }
+
+    /// Checks what can be checked before anything starts.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn validate(&self) -> Result<(), SourceError> {
+        SourceError::check(self.options.problem().into_iter().collect())?;
+        self.outside.validate()
+    }
+
+    /// What could not become a record: rows with file, line and reason.
+    #[must_use]
+    pub fn dead_letters(&self) -> Stream<DeadLetter, Json> {
+        dead_letters(&read_name(&self.options.name))
+    }
+}
+
+impl<S: SplitSource + Sync, C: Codec<S::Value>> IntoSteps for Source<S, C> {
+    fn into_steps(self) -> Vec<ErasedStep> {
+        let Self { outside, stream, options } = self;
+        let splits = Stream::named(format!("{}.splits", options.name));
+        let read = read_name(&options.name);
+        let enumerate = Step::new(splits.name(), Enumerate::new(outside.clone(), splits.clone()));
+        let mut steps = enumerate.starts_with_key("all").intervals(1).into_steps();
+        steps.extend(Step::new(read, Read::new(outside, stream, options)).reads(&splits).into_steps());
+        steps
+    }
+}
+
+fn read_name(source: &str) -> String {
+    format!("{source}.read")
+}
+
+impl<F: FileFormat, C: Codec<F::Value>> FileSource<F, C> {
+    /// What could not become a record: rows with file, line and reason.
+    #[must_use]
+    pub fn dead_letters(&self) -> Stream<DeadLetter, Json> {
+        dead_letters(&read_name(&self.options.name))
+    }
+}
+
+impl<F: FileFormat, C: Codec<F::Value>> IntoSteps for FileSource<F, C> {
+    fn into_steps(self) -> Vec<ErasedStep> {
+        let (stream, options) = (self.stream().clone(), self.options.clone());
+        Source::new(self, &stream, options).into_steps()
+    }
+}

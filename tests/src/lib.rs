@@ -1,0 +1,21 @@
+//! Crash, conformance and end-to-end suites of Pelton. The suites are in `tests/`; here is what they share.
+
+pub mod flight_runs;
+pub mod independent;
+pub mod workload;
+
+/// The seed of a random test: `PELTON_SEED` where it is set, else a new one. It is printed, so that a failure
+/// can be run again.
+///
+/// # Panics
+/// Where `PELTON_SEED` is no number.
+#[must_use]
+#[expect(clippy::expect_used, clippy::disallowed_methods, reason = "a test's own seed")]
+pub fn seed() -> u64 {
+    let seed = match std::env::var("PELTON_SEED") {
+        Ok(text) => text.parse().expect("PELTON_SEED is a number"),
+        Err(_) => rand::random(),
+    };
+    println!("PELTON_SEED={seed}");
+    seed
+}
