@@ -1,21 +1,11 @@
 //! Leadership: one leader writes, a deposed one writes nothing, and every outcome is known in the end.
 
 use super::*;
-use pelton_domain::Name;
+use crate::simulated::{keys, run, tokens};
 use pelton_statestore::StateStore;
 use pelton_statestore::memory::{FaultPlan, Memory};
 use proptest::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-fn keys() -> PipelineKeys {
-    PipelineKeys::new(&Name::new("p").unwrap())
-}
-
-fn tokens() -> Tokens {
-    let next = AtomicU64::new(1);
-    Arc::new(move || AttemptToken(next.fetch_add(1, Ordering::Relaxed).into()))
-}
 
 fn handle(store: &Memory) -> StoreHandle {
     Arc::new(store.clone())
@@ -31,15 +21,6 @@ async fn value(store: &Memory, key: u8) -> Option<u8> {
             return values.into_iter().next().flatten().and_then(|value| value.first().copied());
         }
     }
-}
-
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(future)
 }
 
 #[tokio::test]

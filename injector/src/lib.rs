@@ -67,6 +67,8 @@ mod backoff;
 mod driver;
 mod instruments;
 mod journal;
+#[cfg(test)]
+mod simulated;
 
 pub use aggregate::{Aggregate, Cause, Explanation, IntervalView, Place, Proposal, ReassignRefused};
 pub use announced::{Announced, AnnouncedTable};

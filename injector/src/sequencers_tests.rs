@@ -1,27 +1,13 @@
 //! Sequencers through every fault: unique, growing, lost at worst.
 
 use super::*;
-use pelton_domain::Name;
+use crate::simulated::{keys, run};
 use pelton_statestore::memory::{FaultPlan, Memory};
 use proptest::prelude::*;
 use std::sync::Arc;
 
 fn counter(store: &Memory) -> Sequencers {
     Sequencers::new(Arc::new(store.clone()), &keys())
-}
-
-fn keys() -> PipelineKeys {
-    PipelineKeys::new(&Name::new("p").unwrap())
-}
-
-/// Runs a future on a runtime of its own, on which time is simulated.
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(future)
 }
 
 #[tokio::test]

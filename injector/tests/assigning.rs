@@ -20,7 +20,7 @@ fn bounds(assigned: &[Assigned]) -> Vec<KeyInterval> {
 
 async fn holds(store: &Memory, require: &Precondition) -> bool {
     let Precondition::Value { key, expected } = require else { return false };
-    store.read(vec![key.clone()]).await.unwrap() == std::slice::from_ref(expected)
+    store.read(vec![key.clone()]).await.is_ok_and(|values| values == std::slice::from_ref(expected))
 }
 
 #[tokio::test(start_paused = true)]

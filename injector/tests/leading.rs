@@ -123,15 +123,6 @@ async fn what_this_program_cannot_read_is_refused_by_name() {
     }
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(future)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

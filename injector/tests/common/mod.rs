@@ -92,3 +92,13 @@ pub(crate) async fn until(injector: &Injector, computation: u32, secs: u64) {
     let reached = tables.wait_for(|table| table.of(computation).is_at_least(announced(secs))).await.unwrap();
     assert_eq!(reached.of(computation), announced(secs));
 }
+
+/// Runs a future on a runtime of its own, on which time is simulated.
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(future)
+}
