@@ -76,7 +76,7 @@ impl Computation for Append {
         let Some(written) = ledger.written.clone() else {
             self.create(cx, &mut ledger)?;
             LEDGER.set(cx, &ledger)?;
-            return write_next(cx, &ledger, Some(cx.input_watermark()));
+            return write_next(cx, &ledger, Some(EventTime::MIN));
         };
         let mut lines = BytesMut::new();
         for chunk in ledger.plan() {
@@ -91,12 +91,13 @@ impl Computation for Append {
     }
 }
 
-/// Comes back for what still waits.
+/// Comes back for what still waits, in a later bundle. The time is another than that of any timer before, so that one
+/// of them that is due in this bundle does not fire any more.
 fn write_next(cx: &mut Context<'_>, ledger: &Ledger, hold: Option<EventTime>) -> Result<(), Failure> {
     if ledger.is_idle() {
         return Ok(());
     }
-    let timer = Timer::after(FLUSH, Duration::ZERO);
+    let timer = Timer::after(FLUSH, Duration::from_micros(1));
     cx.set_timer(match hold {
         Some(hold) => timer.output_at(hold),
         None => timer,
