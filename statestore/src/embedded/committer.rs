@@ -110,9 +110,13 @@ impl Committer {
                 size_bytes += next.commit.size_bytes();
                 group.push(next);
             }
+            if core.health.is_abandoned() {
+                return;
+            }
             self.commit_group(&mut group);
         }
         if core.health.fault().is_none()
+            && !core.health.is_abandoned()
             && let Err(error) = self.segment.finish()
         {
             tracing::warn!(%error, "the commit log was not closed cleanly");

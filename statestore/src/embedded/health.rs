@@ -2,14 +2,26 @@
 
 use crate::store::StoreFault;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Broken or not, and by what first.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     fault: OnceLock<StoreFault>,
+    is_abandoned: AtomicBool,
 }
 
 impl Health {
+    /// The threads of the store end as they would if the process were killed: nothing is closed.
+    pub(super) fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
+    }
+
+    /// See [`Health::abandon`].
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::Relaxed)
+    }
+
     /// The store is broken from now on: what its log holds is known only after reopening it (I3).
     pub(super) fn break_with(&self, fault: StoreFault) {
         let text = fault.0.clone();

@@ -137,6 +137,12 @@ impl Embedded {
         })
     }
 
+    /// Ends this handle as the death of its process would: commits in the queue are lost, their callers are told
+    /// "unknown", and the log is not closed. For tests of what comes after; an owner drops the store instead.
+    pub fn stop_uncleanly(self) {
+        self.core.health.abandon();
+    }
+
     async fn enqueue(&self, commit: Commit) -> Result<(), CommitError> {
         commit.check(&self.limits)?;
         if let Some(fault) = self.core.health.fault() {
