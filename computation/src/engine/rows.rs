@@ -274,9 +274,11 @@ impl Rows {
     ///
     /// A second chance instead of strict recency: a row just written is no more likely to be read soon.
     fn evict(&mut self) {
-        let mut looked = 0;
-        while self.bytes > self.bytes_max && looked < 2 * self.rows.len() + 2 && !self.rows.is_empty() {
-            looked += 1;
+        // Twice around: once to take the second chances, once to drop.
+        for _ in 0..2 * self.rows.len() {
+            if self.bytes <= self.bytes_max || self.rows.is_empty() {
+                return;
+            }
             self.hand %= self.rows.len();
             let Some((key, row)) = self.rows.get_index_mut(self.hand) else { return };
             if row.touched || row.dirty_entries > 0 || !row.cleared.is_empty() {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::channel::Address;
 use pelton_domain::{KeyInterval, Name, RecordId, Sequencer};
 use pelton_statestore::PipelineKeys;
 
