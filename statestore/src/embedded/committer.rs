@@ -133,7 +133,7 @@ impl Committer {
             answer_all(group.drain(..).map(|request| request.answer), &Err(error));
             return;
         }
-        metrics::histogram!("pelton_store_group_commits").record(group.len() as f64);
+        metrics::histogram!("pelton_store_commit_group_size").record(group.len() as f64);
         self.stage.clear();
         let mut accepted = Vec::with_capacity(group.len());
         for Request { commit, answer, _share } in group.drain(..) {

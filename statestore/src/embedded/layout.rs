@@ -46,6 +46,10 @@ impl Directory {
         Ok(directory)
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn log(&self) -> PathBuf {
         self.path.join("log")
     }

@@ -17,7 +17,7 @@
 //! | `recovery` | what the log says at opening |
 //! | `encoded`, `stage`, `committer` | checking a group of commits; logging, applying and answering it |
 //! | `sort_key`, `table`, `core`, `merge` | the tables in memory, and reading through them |
-//! | `settled`, `flush_slot`, `flusher` | the tables on disk, and how they get there |
+//! | `settled`, `leftovers`, `flush_slot`, `flusher` | the tables on disk, and how they get there |
 //! | `meta`, `health` | layout version and incarnation; whether the store is broken |
 //!
 //! Invariants kept here: I1 (preconditions are checked by the one thread that writes, in the order in which it
@@ -35,6 +35,7 @@ mod flusher;
 mod frame;
 mod health;
 mod layout;
+mod leftovers;
 mod merge;
 mod meta;
 mod options;
@@ -60,6 +61,7 @@ use futures_util::future::BoxFuture;
 use layout::Directory;
 use pelton_domain::Incarnation;
 use settled::{Settled, SettledError};
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +75,6 @@ use tokio::sync::{Semaphore, oneshot};
 ///
 /// Dropping it finishes the commits in the queue, stops its threads and unlocks the directory; that takes as long
 /// as settling one table at most.
-#[derive(Debug)]
 pub struct Embedded {
     core: Arc<Core>,
     limits: Limits,
@@ -83,7 +84,7 @@ pub struct Embedded {
     requests: Option<Sender<Request>>,
     threads: Vec<JoinHandle<()>>,
     /// Dropped last: its lock keeps other processes out while the threads end.
-    _directory: Directory,
+    directory: Directory,
 }
 
 /// What one permit of the queue stands for: so that no queue is longer than its bytes divided by this.
@@ -136,7 +137,7 @@ impl Embedded {
             queue: Arc::new(Semaphore::new(units(queue_bytes))),
             requests: Some(requests),
             threads,
-            _directory: directory,
+            directory,
         })
     }
 
@@ -209,6 +210,12 @@ fn weight_bytes_max(limits: &Limits) -> usize {
 
 fn units(bytes: usize) -> usize {
     bytes / QUEUE_UNIT_BYTES + 1
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("path", &self.directory.path()).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Embedded {

@@ -18,6 +18,7 @@ use super::disk::{Disk, LogFile};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use uuid::Uuid;
 
 /// The bytes before the first frame.
@@ -171,7 +172,7 @@ impl Segment {
         }
         if self.header.synced {
             self.reserve(end);
-            self.sync().map_err(AppendError::Unknown)?;
+            self.timed_sync().map_err(AppendError::Unknown)?;
         }
         self.length = end;
         Ok(())
@@ -188,6 +189,14 @@ impl Segment {
             self.reserved = end;
             let _ = self.file.cut(end);
         }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "it measures the disk, and nothing depends on it")]
+    fn timed_sync(&mut self) -> io::Result<()> {
+        let start = Instant::now();
+        let result = self.sync();
+        metrics::histogram!("pelton_store_fsync_seconds").record(start.elapsed());
+        result
     }
 
     /// Makes everything appended durable.

@@ -6,6 +6,7 @@
 //!
 //! A key of the store lies under `1`, key; our own marks lie under `0`. So an empty key is a key like any other.
 
+use super::leftovers::Leftovers;
 use super::table::Table;
 use crate::store::{KeyRange, ReadError, StoreFault};
 use bytes::Bytes;
@@ -64,6 +65,7 @@ pub(super) struct Settled {
     /// Numbers every change of the tree; a run gets the next.
     versions: SequenceNumberCounter,
     closing: Arc<AtomicBool>,
+    leftovers: Leftovers,
 }
 
 impl fmt::Debug for Settled {
@@ -85,7 +87,7 @@ impl Settled {
         let next = tree.get_highest_seqno().map_or(0, |highest| highest + 1);
         versions.fetch_max(next);
         visible.fetch_max(next);
-        Ok(Self { tree, versions, closing })
+        Ok(Self { tree, versions, closing, leftovers: Leftovers::of(path) })
     }
 
     /// The value of `key`.
@@ -118,6 +120,10 @@ impl Settled {
 
     /// Settles a table: when this returns, it is durable and visible here. An error leaves everything as it was.
     pub(super) fn ingest(&self, table: &Table, last_sequence: u64) -> Result<(), SettledError> {
+        self.leftovers.clear_after(|| self.try_ingest(table, last_sequence))
+    }
+
+    fn try_ingest(&self, table: &Table, last_sequence: u64) -> Result<(), SettledError> {
         let mut run = self.tree.ingestion()?;
         run.write(FLUSHED, last_sequence.to_be_bytes())?;
         let mut prefixed_key = Vec::new();
@@ -144,7 +150,8 @@ impl Settled {
     pub(super) fn compact(&self) -> Result<bool, SettledError> {
         let before = self.shape();
         // Reads take the newest version at one instant and hold on to it, so no older entry is ever needed.
-        self.tree.compact(Arc::new(Leveled::default()), self.versions.get())?;
+        let merge = || self.tree.compact(Arc::new(Leveled::default()), self.versions.get());
+        self.leftovers.clear_after(merge)?;
         Ok(before != self.shape())
     }
 
