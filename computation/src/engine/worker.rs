@@ -268,6 +268,7 @@ impl Shared {
             status: status.clone(),
         };
         let ended = task.run().await;
+        status.unobserved();
         self.router.remove(party);
         ended
     }
