@@ -5,18 +5,24 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Where log files come from.
+/// The files of the log. Names are durable once their directory is synced, contents once their file is.
 pub(super) trait Disk: Send + Sync + fmt::Debug {
-    /// A new, empty file, open for writing; it exists durably once its directory is synced.
+    /// A new, empty file, open for writing.
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
     /// A file that is there, open for writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+    /// Gives a file another name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The length of a file; `None` where there is none.
+    fn length(&self, path: &Path) -> io::Result<Option<u64>>;
+    /// Makes the names in a directory durable.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
 }
 
 /// One file.
 pub(super) trait LogFile: Send + fmt::Debug {
-    /// Its length.
-    fn length(&self) -> io::Result<u64>;
     /// Writes `bytes` at `offset`; an error may leave a part of them in the file.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes the data durable.
@@ -37,13 +43,29 @@ impl Disk for FileSystem {
     fn open(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
         Ok(Box::new(OpenOptions::new().write(true).open(path)?))
     }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<Option<u64>> {
+        match std::fs::metadata(path) {
+            Ok(found) => Ok(Some(found.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        sync_directory(path)
+    }
 }
 
 impl LogFile for File {
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.seek(SeekFrom::Start(offset))?;
         self.write_all(bytes)

@@ -5,12 +5,14 @@
 //! open what the disk holds, and breaks the store (I3).
 
 use super::core::Core;
+use super::disk::Disk;
 use super::flush_slot::FlushJob;
 use super::segment;
 use super::settled::SettledError;
 use crate::store::StoreFault;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// With more sorted runs than this the flusher waits for the merging, which would fall behind for good.
@@ -22,6 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The log whose segments are settled.
 #[derive(Debug)]
 pub(super) struct Log {
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) directory: PathBuf,
     /// A longer one is not kept.
     pub(super) segment_bytes_max: u64,
@@ -60,7 +63,9 @@ fn settle(core: &Core, job: &FlushJob, log: &Log) -> Result<(), SettledError> {
     core.tables_mut().frozen = None;
     metrics::counter!("pelton_store_flushes_total").increment(1);
     tracing::debug!(last_sequence = job.last_sequence, "a table was settled");
-    if let Err(error) = segment::retire(&log.directory, &job.segments, log.segment_bytes_max) {
+    if let Err(error) =
+        segment::retire(log.disk.as_ref(), &log.directory, &job.segments, log.segment_bytes_max)
+    {
         // They say nothing that is not settled, and recovery removes them.
         tracing::warn!(%error, "segments of the commit log were not taken away");
     }

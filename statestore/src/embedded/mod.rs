@@ -44,6 +44,8 @@ mod settled;
 mod sort_key;
 mod stage;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use options::{Durability, EmbeddedOptions};
 
@@ -111,6 +113,11 @@ impl Embedded {
         let core = Arc::new(Core::new(std::mem::take(&mut recovered.table), settled));
         let found = meta::read(&core, path, sequence == 1)?;
         let blocked = |error: io::Error| layout::failed(path, "cannot be written", &error);
+        let log = flusher::Log {
+            disk: Arc::clone(&disk),
+            directory: directory.log(),
+            segment_bytes_max: options.log_bytes_max.saturating_mul(2),
+        };
         let mut committer =
             Committer::new(Arc::clone(&core), disk, options, directory.log(), recovered).map_err(blocked)?;
         let incarnation = match found {
@@ -120,10 +127,6 @@ impl Embedded {
             }
         };
         tracing::info!(path = %path.display(), %incarnation, flushed, sequence, segments, "opened an embedded store");
-        let log = flusher::Log {
-            directory: directory.log(),
-            segment_bytes_max: options.log_bytes_max.saturating_mul(2),
-        };
         let (requests, threads) = spawn(&core, committer, log).map_err(blocked)?;
         let queue_bytes = options.queue_bytes_max.max(weight_bytes_max(&options.limits));
         Ok(Self {

@@ -14,7 +14,7 @@
 //! `examples/raw_commit.rs`). So a segment is lengthened in steps ahead of its frames, and one whose frames are
 //! settled is kept, and becomes the next segment.
 
-use super::disk::{Disk, LogFile, sync_directory};
+use super::disk::{Disk, LogFile};
 use bytes::{Buf, Bytes};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -121,17 +121,16 @@ impl Segment {
         let spare = directory.join(SPARE);
         let (salt, _) = Uuid::new_v4().as_u64_pair();
         let header = Header { salt, number, first_sequence, synced: options.synced };
-        let is_spare_there = spare.try_exists()?;
+        let spare_length = disk.length(&spare)?;
         let start = || {
-            let mut file = if is_spare_there { disk.open(&spare)? } else { disk.create(&path)? };
+            let mut file = if spare_length.is_some() { disk.open(&spare)? } else { disk.create(&path)? };
             file.write_at(0, &header.encode())?;
             file.sync()?;
-            if is_spare_there {
-                std::fs::rename(&spare, &path)?;
+            if spare_length.is_some() {
+                disk.rename(&spare, &path)?;
             }
-            sync_directory(directory)?;
-            let reserved = file.length()?;
-            Ok((file, reserved))
+            disk.sync_directory(directory)?;
+            Ok((file, spare_length.unwrap_or(0).max(HEADER_BYTES as u64)))
         };
         match start() {
             Ok((file, reserved)) => {
@@ -139,7 +138,7 @@ impl Segment {
             }
             Err(error) => {
                 // What stays is a segment without frames, which recovery removes.
-                let _ = std::fs::remove_file(&path);
+                let _ = disk.remove(&path);
                 Err(error)
             }
         }
@@ -205,17 +204,22 @@ impl Segment {
 
 /// Takes the settled `segments` out of the log in `directory`, and keeps one as a spare file: the last, unless
 /// it has become much larger than a segment should be.
-pub(super) fn retire(directory: &Path, segments: &[PathBuf], length_max: u64) -> io::Result<()> {
+pub(super) fn retire(
+    disk: &dyn Disk,
+    directory: &Path,
+    segments: &[PathBuf],
+    length_max: u64,
+) -> io::Result<()> {
     let spare = directory.join(SPARE);
     for segment in segments {
-        let fits = std::fs::metadata(segment)?.len() <= length_max;
-        if fits && Some(segment) == segments.last() && !spare.try_exists()? {
-            std::fs::rename(segment, &spare)?;
+        let fits = disk.length(segment)?.is_some_and(|length| length <= length_max);
+        if fits && Some(segment) == segments.last() && disk.length(&spare)?.is_none() {
+            disk.rename(segment, &spare)?;
         } else {
-            std::fs::remove_file(segment)?;
+            disk.remove(segment)?;
         }
     }
-    sync_directory(directory)
+    disk.sync_directory(directory)
 }
 
 #[cfg(test)]

@@ -1,0 +1,108 @@
+//! Kills the `flight_delays` example again and again over one run, and judges what is left in the end.
+//!
+//!     cargo build --release -p pelton --example flight_delays
+//!     cargo run --release -p pelton-tests --bin kill_run -- \
+//!         --binary target/release/examples/flight_delays --input FLIGHTS.csv.gz --output DIR --kills 50
+//!
+//! `DIR/undisturbed` gets a run that nothing disturbs, `DIR/killed` the one that is killed. The verdict is good
+//! if both have the same lines, and if these are what an independent computation gives.
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use pelton_tests::flight_runs::{Kills, Run, kill_repeatedly};
+use pelton_tests::independent::{differences, expected_hourly, flights_in};
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Kills a run again and again, and judges what is left in the end.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The example's binary.
+    #[arg(long)]
+    binary: PathBuf,
+    /// The gzipped CSV file of flights.
+    #[arg(long)]
+    input: PathBuf,
+    /// An empty or new directory for the outputs.
+    #[arg(long)]
+    output: PathBuf,
+    /// How often to kill.
+    #[arg(long, default_value_t = 50)]
+    kills: u32,
+    /// The seed of the random moments; by default `PELTON_SEED`, or a new one.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The rate of the killed run, records per second: it must not end before its last kill.
+    #[arg(long, default_value_t = 20_000)]
+    rate: u32,
+    /// The longest time from a start to its kill, in milliseconds; by default what spreads the kills over the
+    /// whole run.
+    #[arg(long)]
+    after_max_ms: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => {
+            println!("GOOD: the killed run has the same lines as the undisturbed one, and they are right");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("BAD: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let expected = expected_hourly(&arguments.input)?;
+    let make = |name: &str, more: &[String]| Run {
+        binary: arguments.binary.clone(),
+        input: arguments.input.clone(),
+        output: arguments.output.join(name),
+        more: more.to_vec(),
+    };
+    fs::create_dir_all(&arguments.output)?;
+    let undisturbed = make("undisturbed", &[]);
+    ensure!(!undisturbed.output.exists(), "{} exists already", undisturbed.output.display());
+    println!("{}", undisturbed.to_success().context("the undisturbed run")?.trim_end());
+
+    let alerts = undisturbed.line_set("alerts.jsonl")?;
+
+    let killed = make("killed", &["--rate".into(), arguments.rate.to_string()]);
+    let kills = kills(arguments, expected.flights);
+    println!("seed {}: {} kills, each at most {:?} after a start", kills.seed, kills.count, kills.after_max);
+    let said = kill_repeatedly(&killed, kills, |kill| {
+        let (lines, all) = (kill.lines, expected.lines.len() + alerts.len());
+        println!("kill {:3} after {:4} ms: {lines} of {all} lines", kill.number, kill.after.as_millis());
+    });
+    println!("{}", said.with_context(|| format!("seed {}", kills.seed))?.trim_end());
+
+    let hourly = killed.lines("hourly.jsonl")?;
+    let wrong = differences(&expected.lines, &hourly);
+    ensure!(wrong.is_empty(), "{} differences, seed {}:\n{}", wrong.len(), kills.seed, wrong.join("\n"));
+    let wrong = differences(&alerts, &killed.lines("alerts.jsonl")?);
+    ensure!(
+        wrong.is_empty(),
+        "alerts: {} differences, seed {}:\n{}",
+        wrong.len(),
+        kills.seed,
+        wrong.join("\n")
+    );
+    println!("{} lines for {} flights, {} alert lines", hourly.len(), flights_in(&hourly)?, alerts.len());
+    Ok(())
+}
+
+/// Times up to twice the share of a kill in the whole run spread the kills over it. A start takes some of
+/// that time, so the run lasts a little longer than its kills.
+fn kills(arguments: &Arguments, flights: u64) -> Kills {
+    let share_ms =
+        flights.saturating_mul(1000) / u64::from(arguments.rate.max(1)) / u64::from(arguments.kills.max(1));
+    Kills {
+        count: arguments.kills,
+        after_max: Duration::from_millis(arguments.after_max_ms.unwrap_or(share_ms.saturating_mul(2))),
+        seed: arguments.seed.unwrap_or_else(pelton_tests::seed),
+    }
+}
