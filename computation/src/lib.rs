@@ -12,6 +12,7 @@
 //! | embed the engine | [`Engine`] |
 
 pub mod codec;
+pub mod local;
 pub mod pipeline;
 pub mod state;
 pub mod stream;

@@ -15,6 +15,23 @@ pub const LAYOUT_VERSION: u8 = 1;
 /// The key of the store's own description, outside every pipeline.
 pub const STORE_META_KEY: &[u8] = &[LAYOUT_VERSION, 0];
 
+/// Every pipeline's keys: everything but the store's own description.
+#[must_use]
+pub fn all_pipelines() -> KeyRange {
+    KeyRange { start: Bytes::from_static(&[LAYOUT_VERSION, 1]), end: Bytes::from_static(&[LAYOUT_VERSION + 1]) }
+}
+
+/// Which pipeline a key belongs to.
+///
+/// # Errors
+/// [`MalformedKey`] where it belongs to none.
+pub fn pipeline_of(key: &[u8]) -> Result<Name, MalformedKey> {
+    let malformed = MalformedKey { kind: "pipeline" };
+    let rest = key.strip_prefix(&[LAYOUT_VERSION]).ok_or(malformed)?;
+    let (name, _) = take_short(rest).ok_or(malformed)?;
+    std::str::from_utf8(name).ok().and_then(|name| Name::new(name).ok()).ok_or(malformed)
+}
+
 mod kind {
     pub(super) const FENCE: u8 = b'f';
     pub(super) const STATE: u8 = b's';
@@ -525,6 +542,9 @@ mod tests {
         assert!(a.range().contains(&a.computation(2).fence(KeyPosition(0))));
         assert!(!a.computation(1).fences().contains(&a.computation(2).fence(KeyPosition(0))));
         assert!(!a.range().contains(STORE_META_KEY));
+        assert!(all_pipelines().contains(&a.catalogue()) && !all_pipelines().contains(STORE_META_KEY));
+        assert_eq!(pipeline_of(&ab.computation(1).fence(KeyPosition(3))), Ok(name("ab")));
+        assert!(pipeline_of(STORE_META_KEY).is_err());
     }
 
     #[test]

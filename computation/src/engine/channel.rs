@@ -9,6 +9,7 @@ use super::outbox::{ChunkId, Item};
 use pelton_domain::{KeyPosition, ProcessingTime, Sequencer};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An interval, by its computation and first position: unique among those alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +50,12 @@ pub(crate) struct SenderChannel {
     records: usize,
     bytes: usize,
     progress_at: ProcessingTime,
+    /// How often it has started again without an acknowledgement: the patience doubles with each.
+    vain_restarts: u32,
 }
+
+/// The patience doubles this often at most.
+const PATIENCE_DOUBLINGS_MAX: u32 = 6;
 
 impl SenderChannel {
     pub(crate) fn new(epoch: u64, now: ProcessingTime) -> Self {
@@ -61,6 +67,7 @@ impl SenderChannel {
             records: 0,
             bytes: 0,
             progress_at: now,
+            vain_restarts: 0,
         }
     }
 
@@ -98,6 +105,7 @@ impl SenderChannel {
         self.records -= delivery.items.len();
         self.bytes -= delivery.bytes;
         self.progress_at = now;
+        self.vain_restarts = 0;
         Some(delivery)
     }
 
@@ -109,7 +117,7 @@ impl SenderChannel {
     }
 
     /// Sends everything again that is not acknowledged, under a new epoch.
-    pub(crate) fn restart(&mut self, now: ProcessingTime) {
+    fn restart(&mut self, now: ProcessingTime) {
         self.epoch += 1;
         self.next_number = 0;
         self.records = 0;
@@ -120,9 +128,21 @@ impl SenderChannel {
         }
     }
 
-    /// Since when the oldest delivery on its way has waited without any progress; `None` when none is.
-    pub(crate) fn waiting_since(&self) -> Option<ProcessingTime> {
-        (!self.on_their_way.is_empty()).then_some(self.progress_at)
+    /// Whether anything is on its way.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.on_their_way.is_empty()
+    }
+
+    /// Starts again where nothing was acknowledged for `patience`, or longer after vain attempts (I5).
+    /// Returns whether it did.
+    pub(crate) fn resend(&mut self, patience: Duration, now: ProcessingTime) -> bool {
+        let patience = patience * (1 << self.vain_restarts.min(PATIENCE_DOUBLINGS_MAX));
+        let due = self.is_waiting() && self.progress_at.plus(patience) <= now;
+        if due {
+            self.vain_restarts += 1;
+            self.restart(now);
+        }
+        due
     }
 
     /// Everything not acknowledged, oldest first: the receiver is no more.
@@ -151,6 +171,11 @@ pub(crate) enum Reception {
 }
 
 impl ReceiverChannel {
+    /// Whether `epoch` is later than every one seen.
+    pub(crate) fn is_new_epoch(&self, epoch: u64) -> bool {
+        epoch > self.epoch
+    }
+
     pub(crate) fn receive(&mut self, epoch: u64, number: u64) -> Reception {
         if epoch < self.epoch {
             return Reception::Ignore;
@@ -205,7 +230,7 @@ mod tests {
                     network.push_back((epoch, number, delivery.chunk.number.0));
                 }
                 let Some((epoch, number, chunk)) = network.pop_front() else {
-                    if sender.waiting_since().is_none() { break }
+                    if !sender.is_waiting() { break }
                     sender.restart(NOW);
                     continue;
                 };

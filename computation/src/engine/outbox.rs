@@ -187,19 +187,12 @@ impl Outbox {
 
     /// Sends again over every channel that has waited longer than `patience` (I5).
     pub(crate) fn resend(&mut self, patience: Duration, now: ProcessingTime) -> usize {
-        let mut restarted = 0;
-        for channel in self.channels.values_mut() {
-            if channel.waiting_since().is_some_and(|since| since.plus(patience) <= now) {
-                channel.restart(now);
-                restarted += 1;
-            }
-        }
-        restarted
+        self.channels.values_mut().filter_map(|channel| channel.resend(patience, now).then_some(())).count()
     }
 
     /// Whether anything is on its way.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.channels.values().any(|channel| channel.waiting_since().is_some())
+        self.channels.values().any(|channel| channel.is_waiting())
     }
 
     /// The owners have changed: what was on its way to one that is no more goes to its successors, in order.

@@ -8,6 +8,7 @@ mod status;
 
 pub use control::{PipelineFailed, ReshapeFailed};
 pub use open::StartError;
+pub(crate) use open::refuse_other_pipelines;
 pub(crate) use status::IntervalStatus;
 pub use status::{ComputationStatus, PipelineStatus};
 
@@ -268,6 +269,7 @@ impl Shared {
             status: status.clone(),
         };
         let ended = task.run().await;
+        status.unobserved();
         self.router.remove(party);
         ended
     }

@@ -124,7 +124,13 @@ impl Core {
     }
 
     fn take_delivery(&mut self, from: Party, epoch: u64, number: u64, delivery: &Delivery) {
-        match self.receivers.entry(from).or_default().receive(epoch, number) {
+        let channel = self.receivers.entry(from).or_default();
+        let starts_again = channel.is_new_epoch(epoch);
+        let reception = channel.receive(epoch, number);
+        if starts_again {
+            self.drop_earlier_epochs(from);
+        }
+        match reception {
             Reception::Ignore => {}
             Reception::Refuse => self.outgoing.push((from, Mail::Refuse { from: self.me, epoch })),
             Reception::Take => {
@@ -134,6 +140,15 @@ impl Core {
                 self.intake.extend(delivery.items.iter().map(|item| (id, item.clone())));
             }
         }
+    }
+
+    /// A sender starts again from its oldest: what it sent before and has not run comes once more, so it is
+    /// dropped here, and one credit bounds what waits of each sender (I11). What has run keeps its place, and
+    /// an acknowledgement of an earlier epoch would say nothing.
+    fn drop_earlier_epochs(&mut self, from: Party) {
+        let receipts = &mut self.receipts;
+        self.intake.retain(|(receipt, _)| receipts.get(receipt).is_none_or(|receipt| receipt.from != from));
+        receipts.retain(|_, receipt| receipt.from != from);
     }
 
     /// Senders that are no more need no channel state.

@@ -67,8 +67,10 @@ impl IntervalTask {
         let mut announced = self.injector.subscribe();
         let mut table = self.router.table();
         let mut commit: Option<CommitTask> = None;
-        self.apply(&announced.borrow_and_update());
         self.core.scope.now = self.clock.now();
+        self.apply(&announced.borrow_and_update());
+        // Owners may have come since the scan; those that come from here on are told of.
+        self.reroute(&table);
         loop {
             if let Err(ended) = self.step(&table, &mut commit).await {
                 return ended;

@@ -21,6 +21,21 @@ pub struct PipelineFailed {
 pub struct ReshapeFailed(String);
 
 impl Engine {
+    /// Waits until every interval has been taken over and runs.
+    ///
+    /// # Errors
+    /// [`PipelineFailed`] where one cannot.
+    pub async fn started(&self) -> Result<(), PipelineFailed> {
+        let failure = self.shared.failure.subscribe();
+        while !self.status().computations.iter().all(|c| c.running == c.intervals) {
+            if let Some(reason) = failure.borrow().clone() {
+                return Err(PipelineFailed { reason });
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
     /// Waits until all is done: every watermark at plus infinity and no timer left.
     ///
     /// # Errors

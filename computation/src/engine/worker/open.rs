@@ -6,7 +6,7 @@ use crate::pipeline::{Bound, CatalogueError, ErasedStep};
 use pelton_domain::{EventTime, Name, ProcessingTime};
 use pelton_injector::{Graph, Node};
 use pelton_proto::{Malformed, Message, convert, store};
-use pelton_statestore::{Commit, CommitError, PipelineKeys, Precondition, ReadError, StoreFault, StoreHandle, Write};
+use pelton_statestore::{Commit, CommitError, PipelineKeys, Precondition, ReadError, Scan, StoreFault, StoreHandle, Write};
 use std::time::Duration;
 
 /// Why a pipeline could not be started.
@@ -21,6 +21,17 @@ pub enum StartError {
     /// The store is broken or closed.
     #[error("the store failed: {0}")]
     Store(StoreFault),
+    /// A key of the store belongs to no pipeline.
+    #[error(transparent)]
+    Key(#[from] pelton_statestore::keys::MalformedKey),
+    /// The store holds other pipelines.
+    #[error("the store belongs to pipeline {found}, not to {wanted}: use another store, or say that it is to be shared")]
+    OtherPipeline {
+        /// The pipeline that was to be started.
+        wanted: String,
+        /// Those that are there.
+        found: String,
+    },
     /// The injector could not take the lead.
     #[error(transparent)]
     Injector(#[from] pelton_injector::StartError),
@@ -33,6 +44,33 @@ pub enum StartError {
     /// The fences could not be made or read.
     #[error(transparent)]
     TakeOver(#[from] pelton_statestore::TakeOverError),
+}
+
+/// Refuses a store that holds other pipelines and not this one: it was most likely given by mistake.
+pub(crate) async fn refuse_other_pipelines(handle: &StoreHandle, name: &Name) -> Result<(), StartError> {
+    let mut range = pelton_statestore::keys::all_pipelines();
+    let mut others: Vec<String> = Vec::new();
+    loop {
+        let page = match handle.scan(Scan { entries_max: 1, ..Scan::page_of(range.clone()) }).await {
+            Ok(page) => page,
+            Err(ReadError::Unavailable(_)) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+            Err(ReadError::Fatal(fault)) => return Err(StartError::Store(fault)),
+        };
+        let Some((key, _)) = page.entries.first() else { break };
+        let found = pelton_statestore::keys::pipeline_of(key)?;
+        if found == *name {
+            return Ok(());
+        }
+        range.start = PipelineKeys::new(&found).range().end;
+        others.push(found.to_string());
+    }
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(StartError::OtherPipeline { wanted: name.to_string(), found: others.join(", ") })
 }
 
 /// Reads the pipeline's catalogue, brings it up to date, and writes it back.

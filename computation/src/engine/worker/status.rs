@@ -5,7 +5,7 @@ use crate::engine::interval::core::Core;
 use pelton_domain::{EventTime, Name};
 use pelton_statestore::fence::Counters;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Figures of one interval, written by its task and read by anybody.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ pub(crate) struct IntervalStatus {
     failing: AtomicU64,
     parked: AtomicU64,
     outbox_bytes: AtomicU64,
+    observed: AtomicBool,
 }
 
 fn store(place: &AtomicU64, value: usize) {
@@ -46,6 +47,12 @@ impl IntervalStatus {
         store(&self.failing, failing);
         store(&self.parked, parked);
         store(&self.outbox_bytes, core.outbox.bytes());
+        self.observed.store(true, Ordering::Release);
+    }
+
+    /// The interval is not running: what it holds is unknown until it is observed again.
+    pub(crate) fn unobserved(&self) {
+        self.observed.store(false, Ordering::Release);
     }
 }
 
@@ -58,6 +65,8 @@ pub struct ComputationStatus {
     pub low_watermark: EventTime,
     /// Intervals of it.
     pub intervals: usize,
+    /// Those of them that are running now. The figures below are of these.
+    pub running: usize,
     /// Totals over all runs on this store, each committed with the work it counts.
     pub totals: Counters,
     /// Timers that are set.
@@ -83,7 +92,9 @@ impl PipelineStatus {
     /// Whether all is done: every watermark at plus infinity, and no timer or parked record left.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let done = |c: &ComputationStatus| c.low_watermark == EventTime::MAX && c.timers == 0 && c.parked == 0;
+        let done = |c: &ComputationStatus| {
+            c.low_watermark == EventTime::MAX && c.running == c.intervals && c.timers == 0 && c.parked == 0
+        };
         self.computations.iter().all(done)
     }
 
@@ -108,6 +119,7 @@ impl Engine {
                 name: hosted.spec.name.clone(),
                 low_watermark: announced.of(*number).low_watermark,
                 intervals: running.len(),
+                running: running.values().filter(|r| r.status.observed.load(Ordering::Acquire)).count(),
                 totals: Counters {
                     records: sum(|s| &s.records),
                     duplicates: sum(|s| &s.duplicates),

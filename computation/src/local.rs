@@ -1,0 +1,131 @@
+//! The local runner: a whole pipeline in one process, with progress, until it is done or stopped.
+//!
+//! ```no_run
+//! # async fn example(pipeline: pelton::Pipeline) -> Result<(), pelton::local::RunError> {
+//! let summary = pelton::local::run(pipeline, pelton::local::LocalOptions::new("embedded:my-store")).await?;
+//! println!("{summary}");
+//! # Ok(()) }
+//! ```
+//!
+//! Run again on the same store, it goes on where it was, whatever ended it.
+
+mod progress;
+mod summary;
+
+pub use summary::{Outcome, Summary};
+
+use crate::engine::worker::{Engine, EngineOptions, PipelineFailed, StartError};
+use crate::pipeline::Pipeline;
+use pelton_statestore::{OpenError, StoreHandle};
+use progress::Reporter;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// How a pipeline is run in one process.
+#[derive(Clone, Debug)]
+pub struct LocalOptions {
+    /// The store: `memory:` or `embedded:PATH`.
+    pub store: String,
+    /// The engine.
+    pub engine: EngineOptions,
+    /// How progress is shown.
+    pub progress: Progress,
+    /// Whether the store may hold other pipelines too.
+    pub share_store: bool,
+}
+
+impl LocalOptions {
+    /// A run on the store that `url` names.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { store: url.into(), engine: EngineOptions::default(), progress: Progress::Auto, share_store: false }
+    }
+}
+
+/// How progress is shown, on standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// A bar on a terminal, lines elsewhere.
+    #[default]
+    Auto,
+    /// A bar.
+    Bar,
+    /// A line every few seconds.
+    Lines,
+    /// Nothing.
+    Off,
+}
+
+/// Why a run ended without its pipeline having finished or been stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The pipeline could not be started on it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It cannot go on. What is committed stays; another run goes on from there.
+    #[error(transparent)]
+    Failed(#[from] PipelineFailed),
+    /// A second Ctrl-C: it ended at once. What is committed stays; another run goes on from there.
+    #[error("interrupted twice: ended at once; what was committed stays, and another run goes on from there")]
+    Interrupted,
+}
+
+/// Runs `pipeline` until it is done, or until Ctrl-C, which stops it once what it has begun is committed.
+///
+/// # Errors
+/// [`RunError`]. Whatever it is, nothing that was committed is lost.
+pub async fn run(pipeline: Pipeline, options: LocalOptions) -> Result<Summary, RunError> {
+    let store = pelton_statestore::open(&options.store)?;
+    run_on(pipeline, store, options).await
+}
+
+/// As [`run`], on a store that is open already.
+///
+/// # Errors
+/// [`RunError`].
+pub async fn run_on(pipeline: Pipeline, store: StoreHandle, options: LocalOptions) -> Result<Summary, RunError> {
+    if !options.share_store {
+        crate::engine::worker::refuse_other_pipelines(&store, pipeline.name()).await?;
+    }
+    let clock = options.engine.clock.clone();
+    let engine = Engine::start(pipeline, store, options.engine).await?;
+    engine.started().await?;
+    let (began, before) = (clock.now(), engine.status());
+    let mut reporter = Reporter::new(shown(options.progress), engine.name(), before.clone());
+    let outcome = loop {
+        tokio::select! {
+            finished = engine.finished() => {
+                finished?;
+                break Outcome::Finished;
+            }
+            () = interrupted() => break Outcome::Stopped,
+            () = tokio::time::sleep(reporter.interval()) => reporter.show(&engine.status(), clock.now()),
+        }
+    };
+    let after = engine.status();
+    reporter.end();
+    tokio::select! {
+        () = engine.stop() => {}
+        () = interrupted() => return Err(RunError::Interrupted),
+    }
+    let elapsed = clock.now().as_micros().saturating_sub(began.as_micros());
+    Ok(Summary { outcome, before, after, elapsed: Duration::from_micros(u64::try_from(elapsed).unwrap_or(0)) })
+}
+
+fn shown(progress: Progress) -> Progress {
+    match progress {
+        Progress::Auto if std::io::stderr().is_terminal() => Progress::Bar,
+        Progress::Auto => Progress::Lines,
+        other => other,
+    }
+}
+
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler there is nothing to wait for: the process ends as the system sees fit.
+        std::future::pending::<()>().await;
+    }
+}
