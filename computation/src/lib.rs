@@ -14,6 +14,8 @@
 pub mod codec;
 pub mod local;
 pub mod pipeline;
+pub mod sink;
+pub mod source;
 pub mod state;
 pub mod stream;
 
@@ -33,6 +35,8 @@ pub use engine::worker::{ComputationStatus, Engine, EngineOptions, PipelineFaile
 pub use failure::Failure;
 pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 pub use pelton_statestore::fence::Counters;
+pub use sink::JsonLinesSink;
+pub use source::{CsvSource, JsonLinesSource};
 pub use pipeline::{IntoSteps, Pipeline, PipelineError, RetryPolicy, Step};
 pub use state::{Bag, Combiner, Combining, List, Map, Migration, Set, Value};
 pub use stream::{DeadLetter, Stream, dead_letters};

@@ -37,3 +37,6 @@ mod target;
 mod write;
 
 pub use lines::{JsonLinesSink, SinkError};
+
+#[cfg(test)]
+mod tests;

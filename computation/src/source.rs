@@ -36,3 +36,6 @@ pub use file::{
 };
 pub use split::{Chunk, ChunkRequest, Next, Rejected, SourceRecord, SplitReader, SplitSource};
 pub use steps::{Source, SourceOptions};
+
+#[cfg(test)]
+mod tests;

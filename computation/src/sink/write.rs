@@ -111,6 +111,7 @@ fn target(cx: &Context<'_>) -> Result<Target, Failure> {
 
 /// Everything about a file may be put right, so nothing is given up.
 fn failure(error: TargetError) -> Failure {
+    tracing::error!(%error, "a sink waits");
     Failure::retry(error)
 }
 

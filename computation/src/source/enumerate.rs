@@ -43,8 +43,13 @@ impl<S: SplitSource> Computation for Enumerate<S> {
     }
 
     async fn on_timer(&mut self, cx: &mut Context<'_>, _: Fired) -> Result<(), Failure> {
-        self.outside.validate().map_err(Failure::retry)?;
-        let listed = self.outside.splits().await?;
+        let list = async {
+            self.outside.validate().map_err(Failure::retry)?;
+            self.outside.splits().await
+        };
+        let listed = list.await.inspect_err(|failure| {
+            tracing::error!(source = self.output.name(), %failure, "a source cannot list its splits");
+        })?;
         let splits = u32::try_from(listed.len()).unwrap_or(u32::MAX);
         for (key, split) in listed {
             cx.emit(&self.output, key, EventTime::MIN, &Assigned { split, splits })?;

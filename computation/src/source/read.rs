@@ -186,8 +186,14 @@ impl<S: SplitSource, C: Codec<S::Value>> Computation for Read<S, C> {
         };
         let key = cx.key().clone();
         let cursor = before.as_ref().map(|progress| &progress.cursor);
-        let mut reader = self.reader(&key, &assigned.split, cursor).await?;
-        let Chunk { records, rejected, cursor, watermark, next } = reader.next_chunk(request).await?;
+        let read = async {
+            let mut reader = self.reader(&key, &assigned.split, cursor).await?;
+            Ok((reader.next_chunk(request).await?, reader))
+        };
+        let (chunk, reader) = read.await.inspect_err(|failure: &Failure| {
+            tracing::error!(source = self.options.name, split = %key, %failure, "a split cannot be read");
+        })?;
+        let Chunk { records, rejected, cursor, watermark, next } = chunk;
 
         let rows = records.len() + rejected.len();
         self.emit(cx, records)?;
