@@ -8,6 +8,8 @@
 //! | `pelton_low_watermark_seconds{computation}` | gauge | announced low watermark, seconds since the Unix epoch; ±infinity as such |
 //! | `pelton_dedup_horizon_seconds{computation}` | gauge | announced oldest unacknowledged system time, seconds since the Unix epoch |
 //! | `pelton_injector_store_unavailable_total`, `pelton_injector_commits_unknown_total` | counter | what the journal met |
+//!
+//! The handles are made when the injector starts: install a recorder before that.
 
 use crate::announced::Announced;
 use crate::graph::Graph;
