@@ -33,6 +33,7 @@ pub mod scans;
 pub mod wire;
 
 mod support;
+mod world;
 
 use crate::store::StoreHandle;
 use futures_util::future::BoxFuture;

@@ -1,8 +1,8 @@
 //! Splits and merges against late commits (I1): old bounds are as dead as an old sequencer.
 
 use super::Fixture;
-use super::fencing::{World, assert_refused, commit, number};
 use super::wire::Fate;
+use super::world::{World, assert_refused, commit, number};
 use crate::fence::{FencedError, Reign, TakeOverError, read_fences};
 use pelton_domain::{KeyInterval, Sequencer, SystemTime};
 

@@ -26,6 +26,10 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 /// Segments of former runs that stay unsettled before the table is frozen for their number alone.
 const SEGMENTS_MAX: usize = 8;
 
+/// A table is frozen too when it has a key for each so many bytes that the log may hold: a key costs memory of
+/// its own, and small ones would cost several times what they take in the log.
+const LOG_BYTES_PER_KEY: u64 = 64;
+
 /// By how much the log is lengthened at once: a moment's work, and seldom.
 const RESERVE_BYTES_MAX: u64 = 1 << 20;
 
@@ -190,15 +194,17 @@ impl Committer {
 
     /// Freezes the active table where the log has reached its bound, waiting for the frozen one before it (I11).
     fn make_room(&mut self) -> Result<(), CommitError> {
-        if self.log_bytes < self.options.log_bytes_max && self.older.len() < SEGMENTS_MAX {
+        let keys = self.core.active_keys();
+        let keys_max = self.options.log_bytes_max / LOG_BYTES_PER_KEY;
+        let is_full = self.log_bytes >= self.options.log_bytes_max
+            || keys as u64 >= keys_max
+            || self.older.len() >= SEGMENTS_MAX;
+        if !is_full || keys == 0 {
             return Ok(());
         }
         self.core.flush.wait_until_free().map_err(CommitError::Unavailable)?;
         if let Some(fault) = self.core.health.fault() {
             return Err(CommitError::Fatal(fault));
-        }
-        if self.core.tables_mut().active.is_empty() {
-            return Ok(());
         }
         if self.options.durability == Durability::Buffered {
             // Only the last segment may end in a hole, so this one must be whole before there is another.

@@ -55,6 +55,11 @@ impl Core {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The keys of the active table.
+    pub(super) fn active_keys(&self) -> usize {
+        self.tables().active.len()
+    }
+
     /// The value of one key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, SettledError> {
         // A variable of its own: the lock must be gone before the disk is asked.

@@ -33,6 +33,7 @@ pub(super) struct Log {
 /// Settles frozen tables until the store is closed or breaks. `merge` wakes the other thread.
 pub(super) fn run(core: &Core, log: &Log, merge: &Sender<()>) {
     let _guard = core.health.guard("flush");
+    let _last = CloseSlot(core);
     while let Some(job) = core.flush.next() {
         let mut pause = PAUSE_MIN;
         while let Err(error) = settle(core, &job, log) {
@@ -50,6 +51,15 @@ pub(super) fn run(core: &Core, log: &Log, merge: &Sender<()>) {
         if let Err(TrySendError::Disconnected(())) = merge.try_send(()) {
             return;
         }
+    }
+}
+
+/// Lets the committer go, which may wait for the slot, however this thread ends.
+struct CloseSlot<'a>(&'a Core);
+
+impl Drop for CloseSlot<'_> {
+    fn drop(&mut self) {
+        self.0.flush.close();
     }
 }
 

@@ -25,11 +25,14 @@ const FLUSHED: &[u8] = &[0, b'f'];
 /// Levels of the tree, for [`Settled::shape`].
 const LEVELS: usize = 7;
 
+/// ENFILE and EMFILE, which have no kind of their own.
+const TOO_MANY_FILES: [i32; 2] = [23, 24];
+
 /// A failure of the settled data.
 #[derive(Debug)]
 pub(super) struct SettledError {
     pub(super) fault: StoreFault,
-    /// Whether the same may succeed later, with nothing lost: the disk is full, or a file could not be opened.
+    /// Whether the same may succeed later, with nothing lost: the disk is full, or too many files are open.
     pub(super) is_transient: bool,
     /// Whether it failed only because the store is being closed.
     pub(super) is_interrupted: bool,
@@ -37,12 +40,13 @@ pub(super) struct SettledError {
 
 impl From<lsm_tree::Error> for SettledError {
     fn from(error: lsm_tree::Error) -> Self {
-        let kind = match &error {
-            lsm_tree::Error::Io(error) => Some(error.kind()),
-            _ => None,
+        let (kind, code) = match &error {
+            lsm_tree::Error::Io(error) => (Some(error.kind()), error.raw_os_error()),
+            _ => (None, None),
         };
         Self {
-            is_transient: matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)),
+            is_transient: matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+                || code.is_some_and(|code| TOO_MANY_FILES.contains(&code)),
             is_interrupted: kind == Some(io::ErrorKind::Interrupted),
             fault: StoreFault(match &error {
                 lsm_tree::Error::Io(error) => format!("the settled data: {error}"),

@@ -21,8 +21,9 @@ pub(super) struct Part {
 }
 
 impl Table {
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// Its keys, deleted ones included.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(super) fn put(&mut self, key: Bytes, value: Option<Bytes>) {

@@ -44,6 +44,8 @@ async fn readers_lose_nothing_and_see_nothing_come_back() {
         reader.await.expect("the reader found what it had to");
     }
     assert!(store.core.settled.flushed_sequence().expect("it is read") > COMMITS / 2, "tables were settled");
+    let files = std::fs::read_dir(directory.path().join("store/settled")).expect("a directory").count();
+    assert!(files < 40, "{files} files: old versions are not removed");
     let expected: Vec<(Bytes, Bytes)> =
         vec![(format!("gone {COMMITS}").into(), Bytes::new()), ("here".into(), COMMITS.to_string().into())];
     assert_eq!(dump(&store), expected);
