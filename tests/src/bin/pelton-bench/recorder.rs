@@ -10,10 +10,10 @@ type Shared = Arc<Mutex<Histogram<u64>>>;
 
 static BY_COMPUTATION: OnceLock<Mutex<HashMap<String, Shared>>> = OnceLock::new();
 
-/// Microseconds, three digits.
+/// Microseconds up to a minute, three digits.
 pub(crate) fn histogram() -> Histogram<u64> {
-    #[expect(clippy::expect_used, reason = "three digits are valid")]
-    Histogram::new(3).expect("a valid precision")
+    #[expect(clippy::expect_used, reason = "the bounds are valid")]
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("valid bounds")
 }
 
 fn of(computation: &str) -> Shared {
