@@ -23,6 +23,7 @@ struct Receipt {
     epoch: u64,
     number: u64,
     left: usize,
+    arrived: ProcessingTime,
 }
 
 /// One interval, from take-over to the end of the reign.
@@ -136,7 +137,7 @@ impl Core {
             Reception::Take => {
                 let id = self.next_receipt;
                 self.next_receipt += 1;
-                self.receipts.insert(id, Receipt { from, epoch, number, left: delivery.items.len() });
+                self.receipts.insert(id, Receipt { from, epoch, number, left: delivery.items.len(), arrived: self.scope.now });
                 self.intake.extend(delivery.items.iter().map(|item| (id, item.clone())));
             }
         }
@@ -161,10 +162,19 @@ impl Core {
         let Some(waiting) = self.receipts.get_mut(&receipt) else { return };
         waiting.left = waiting.left.saturating_sub(count);
         if waiting.left == 0 {
-            let Receipt { from, epoch, number, .. } = *waiting;
+            let Receipt { from, epoch, number, arrived, .. } = *waiting;
+            self.measure(arrived);
             self.receipts.remove(&receipt);
             self.outgoing.push((from, Mail::Acknowledge { from: self.me, epoch, number }));
         }
+    }
+
+    /// From the arrival of a delivery to the durable commit of its last record.
+    fn measure(&self, arrived: ProcessingTime) {
+        #[expect(clippy::cast_precision_loss, reason = "a duration to be shown")]
+        let seconds = self.scope.now.as_micros().saturating_sub(arrived.as_micros()) as f64 / 1e6;
+        metrics::histogram!("pelton_arrival_to_commit_seconds", "computation" => self.scope.spec.name.to_string())
+            .record(seconds);
     }
 
     /// Whether there is room for more calls in the open batch, and in the outbox (I11).

@@ -1,0 +1,109 @@
+//! The benchmark: what the engine reaches on this machine, beside what the same store reaches on the same bytes
+//! in the same run. How to read it: docs/src/benchmarks.md.
+//!
+//! ```text
+//! cargo run --release -p pelton-tests --bin pelton-bench -- [latency|throughput|all] [--json]
+//! ```
+
+#![allow(clippy::cast_precision_loss, reason = "figures to be shown")]
+
+mod latency;
+mod load;
+mod raw;
+mod recorder;
+mod throughput;
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use pelton_statestore::StoreHandle;
+use serde::Serialize;
+use std::path::PathBuf;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Latency,
+    Throughput,
+    All,
+}
+
+/// Measures the engine beside its store.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to measure.
+    #[arg(value_enum, default_value = "all")]
+    part: Part,
+    /// The directory for embedded stores; a temporary one below it is used and removed.
+    #[arg(long, default_value = ".")]
+    directory: PathBuf,
+    /// Use stores in memory instead: what is left is the engine's own cost.
+    #[arg(long)]
+    memory: bool,
+    /// Records a second in the latency part.
+    #[arg(long, default_value_t = 1000)]
+    rate: u64,
+    /// Records of the latency part.
+    #[arg(long, default_value_t = 20_000)]
+    latency_records: u64,
+    /// Records of the throughput part.
+    #[arg(long, default_value_t = 1_500_000)]
+    records: u64,
+    /// Keys.
+    #[arg(long, default_value_t = 100_000)]
+    keys: u64,
+    /// Bytes of each record's value, and of the state kept of each key.
+    #[arg(long, default_value_t = 100)]
+    value_bytes: usize,
+    /// Intervals of the counting computation.
+    #[arg(long, default_value_t = 1)]
+    intervals: u32,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of the result.
+#[derive(Debug, Serialize)]
+struct Figure {
+    part: &'static str,
+    what: String,
+    value: f64,
+    unit: &'static str,
+    /// Of the raw figure in the same run, where there is one.
+    ratio: Option<f64>,
+}
+
+/// Opens a fresh store; the directory is removed with the guard.
+fn store(arguments: &Arguments) -> Result<(StoreHandle, Option<tempfile::TempDir>)> {
+    if arguments.memory {
+        return Ok((pelton_statestore::open("memory:")?, None));
+    }
+    let place = tempfile::tempdir_in(&arguments.directory).context("making a directory for the store")?;
+    let url = format!("embedded:{}", place.path().join("store").display());
+    Ok((pelton_statestore::open(&url)?, Some(place)))
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    recorder::install()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut figures = Vec::new();
+    runtime.block_on(async {
+        if arguments.part != Part::Throughput {
+            latency::measure(&arguments, &mut figures).await?;
+        }
+        if arguments.part != Part::Latency {
+            throughput::measure(&arguments, &mut figures).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&figures)?);
+        return Ok(());
+    }
+    println!("{:<12} {:<58} {:>12} {:<10} {:>8}", "part", "figure", "value", "unit", "x raw");
+    for Figure { part, what, value, unit, ratio } in &figures {
+        let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        println!("{part:<12} {what:<58} {value:>12.3} {unit:<10} {ratio:>8}");
+    }
+    Ok(())
+}
