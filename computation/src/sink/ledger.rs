@@ -27,42 +27,32 @@ pub(super) struct Ledger {
     planned: u64,
     /// The number of the next new chunk.
     next: u64,
-    /// What is in the last gathered chunk, in bytes; 0 where it takes no more.
-    open_bytes: u32,
+    /// The last chunk is gathered and takes more lines, up to its size.
+    open: bool,
     /// What the oldest gathered line holds, in microseconds.
     gathered_hold_us: Option<i64>,
 }
 
-/// Where a line goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    /// Behind what is in this chunk.
-    Append(u64),
-    /// Into new chunks from this one on: as many as it has parts.
-    New(u64),
-}
-
 impl Ledger {
-    /// Makes room for a line of `bytes` bytes, which holds the watermark at `hold`. A line behind another one
-    /// that waits arrived no earlier, so the older one's hold is for both.
-    pub(super) fn add(&mut self, bytes: usize, hold: EventTime) -> Room {
-        let idle = self.first == self.next;
-        let fits =
-            usize::try_from(self.open_bytes).unwrap_or(usize::MAX).saturating_add(bytes) <= CHUNK_BYTES;
-        if self.open_bytes > 0 && fits {
-            self.open_bytes += u32::try_from(bytes).unwrap_or(u32::MAX);
-            return Room::Append(self.next - 1);
-        }
-        let chunk = self.next;
-        self.next += u64::try_from(bytes.div_ceil(PART_BYTES_MAX)).unwrap_or(u64::MAX).max(1);
+    /// The chunk that takes more lines, as far as there is room in it. A line that goes there changes nothing else.
+    pub(super) fn open_chunk(&self) -> Option<u64> {
+        if self.open { self.next.checked_sub(1) } else { None }
+    }
+
+    /// Makes new chunks for a line of `bytes` bytes, which holds the watermark at `hold`: as many as it has
+    /// parts, from the one returned on. A line behind another one that waits arrived no earlier, so the older
+    /// one's hold is for both.
+    pub(super) fn add(&mut self, bytes: usize, hold: EventTime) -> u64 {
+        let (chunk, idle) = (self.next, self.is_idle());
+        let parts = bytes.div_ceil(PART_BYTES_MAX).max(1);
+        self.next += u64::try_from(parts).unwrap_or(u64::MAX);
+        self.open = !idle && bytes < CHUNK_BYTES;
         if idle {
             self.planned = self.next;
-            self.open_bytes = 0;
         } else {
-            self.open_bytes = if bytes < CHUNK_BYTES { u32::try_from(bytes).unwrap_or(0) } else { 0 };
             self.gathered_hold_us.get_or_insert(hold.as_micros());
         }
-        Room::New(chunk)
+        chunk
     }
 
     /// The chunks to be written now.
@@ -80,7 +70,7 @@ impl Ledger {
         self.written = Some(written);
         self.first = self.planned;
         self.planned = self.next;
-        self.open_bytes = 0;
+        self.open = false;
         self.gathered_hold_us.take().map(EventTime::from_micros)
     }
 
@@ -100,26 +90,23 @@ mod tests {
     fn a_line_alone_is_planned_at_once_and_those_behind_it_gather() {
         let mut ledger = Ledger::default();
         assert!(ledger.is_idle());
-        assert_eq!(ledger.add(10, EventTime::MIN), Room::New(0));
-        assert_eq!(ledger.add(10, AT), Room::New(1));
-        assert_eq!(ledger.add(10, EventTime::MAX), Room::Append(1));
+        assert_eq!((ledger.add(10, EventTime::MIN), ledger.open_chunk()), (0, None));
+        assert_eq!((ledger.add(10, AT), ledger.open_chunk()), (1, Some(1)));
         assert_eq!(ledger.plan(), 0..1);
         assert_eq!(ledger.advance(Written::default()), Some(AT), "the hold of the oldest");
-        assert_eq!(ledger.plan(), 1..2);
-        assert_eq!(ledger.add(10, AT), Room::New(2), "a plan takes no more lines");
+        assert_eq!((ledger.plan(), ledger.open_chunk()), (1..2, None), "a plan takes no more lines");
+        assert_eq!((ledger.add(10, AT), ledger.add(10, EventTime::MAX)), (2, 3));
         assert_eq!(ledger.advance(Written::default()), Some(AT));
         assert_eq!(ledger.advance(Written::default()), None);
         assert!(ledger.is_idle());
     }
 
     #[test]
-    fn chunks_are_bounded_and_a_long_line_has_several() {
+    fn a_long_line_has_several_chunks_of_its_own() {
         let mut ledger = Ledger::default();
         ledger.add(1, AT);
-        assert_eq!(ledger.add(CHUNK_BYTES - 1, AT), Room::New(1));
-        assert_eq!(ledger.add(1, AT), Room::Append(1));
-        assert_eq!(ledger.add(1, AT), Room::New(2), "full");
-        assert_eq!(ledger.add(2 * PART_BYTES_MAX + 1, AT), Room::New(3));
-        assert_eq!(ledger.add(1, AT), Room::New(6));
+        assert_eq!((ledger.add(2 * PART_BYTES_MAX + 1, AT), ledger.open_chunk()), (1, None));
+        assert_eq!((ledger.add(CHUNK_BYTES, AT), ledger.open_chunk()), (4, None), "it is full");
+        assert_eq!((ledger.add(1, AT), ledger.open_chunk()), (5, Some(5)));
     }
 }

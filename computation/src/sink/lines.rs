@@ -32,7 +32,7 @@ use std::time::Duration;
 /// static DELAYS: Stream<u64> = Stream::new("delays");
 /// let sink = JsonLinesSink::new("delays.jsonl", &DELAYS);
 /// sink.validate()?;
-/// # Ok::<(), pelton::SinkError>(())
+/// # Ok::<(), pelton::sink::SinkError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct JsonLinesSink<T, C> {

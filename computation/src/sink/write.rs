@@ -6,7 +6,7 @@
 //! * The timer holds the watermark at that of the oldest line it is for, so the sink's watermark says what is
 //!   in the file, and the pipeline is not done before the last line is (I7).
 
-use super::ledger::{Ledger, PART_BYTES_MAX, Room};
+use super::ledger::{CHUNK_BYTES, Ledger, PART_BYTES_MAX};
 use super::target::{Target, TargetError};
 use crate::codec::{Postcard, Raw};
 use crate::computation::{Computation, Declaration, Input};
@@ -51,20 +51,17 @@ impl Computation for Append {
     async fn process(&mut self, cx: &mut Context<'_>, input: Input<Bytes>) -> Result<(), Failure> {
         let mut ledger = LEDGER.get(cx).await?.unwrap_or_default();
         let line = input.value;
+        if let Some(open) = ledger.open_chunk() {
+            let place = chunk_key(open);
+            let before = CHUNKS.get(cx, &place).await?.unwrap_or_default();
+            if before.len() + line.len() <= CHUNK_BYTES {
+                return CHUNKS.insert(cx, &place, &[before, line].concat().into());
+            }
+        }
         let hold = cx.input_watermark().min(input.event_time).min(NOT_DONE);
-        match ledger.add(line.len(), hold) {
-            Room::Append(chunk) => {
-                let before = CHUNKS.get(cx, &chunk_key(chunk)).await?.unwrap_or_default();
-                let mut joined = BytesMut::with_capacity(before.len() + line.len());
-                joined.extend_from_slice(&before);
-                joined.extend_from_slice(&line);
-                CHUNKS.insert(cx, &chunk_key(chunk), &joined.freeze())?;
-            }
-            Room::New(first) => {
-                for (chunk, part) in (first..).zip(line.chunks(PART_BYTES_MAX)) {
-                    CHUNKS.insert(cx, &chunk_key(chunk), &line.slice_ref(part))?;
-                }
-            }
+        let first = ledger.add(line.len(), hold);
+        for (chunk, part) in (first..).zip(line.chunks(PART_BYTES_MAX)) {
+            CHUNKS.insert(cx, &chunk_key(chunk), &line.slice_ref(part))?;
         }
         LEDGER.set(cx, &ledger)?;
         // A timer that is set is for lines before this one, and plans this one when it fires.

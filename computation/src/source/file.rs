@@ -72,7 +72,7 @@ use crate::codec::Postcard;
 ///     .event_time(|reading| EventTime::from_secs(reading.at_s))
 ///     .disorder(Duration::from_secs(60));
 /// source.validate()?;
-/// # Ok::<(), pelton::SourceError>(())
+/// # Ok::<(), pelton::source::SourceError>(())
 /// ```
 pub type CsvSource<T, C = Postcard> = FileSource<CsvRows<T>, C>;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::sink::ledger::{Ledger, Room};
+use crate::sink::ledger::{CHUNK_BYTES, Ledger};
 use pelton_domain::EventTime;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -88,10 +88,12 @@ struct State {
 
 impl State {
     fn add(&mut self, line: &[u8]) {
-        match self.ledger.add(line.len(), EventTime::MIN) {
-            Room::Append(chunk) => self.chunks.get_mut(&chunk).unwrap().extend_from_slice(line),
-            Room::New(chunk) => assert!(self.chunks.insert(chunk, line.to_vec()).is_none()),
+        let open = self.ledger.open_chunk().and_then(|open| self.chunks.get_mut(&open));
+        if let Some(chunk) = open.filter(|chunk| chunk.len() + line.len() <= CHUNK_BYTES) {
+            return chunk.extend_from_slice(line);
         }
+        let first = self.ledger.add(line.len(), EventTime::MIN);
+        assert!(self.chunks.insert(first, line.to_vec()).is_none());
     }
 
     fn plan(&self) -> Vec<u8> {
