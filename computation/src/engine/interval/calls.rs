@@ -188,7 +188,7 @@ impl Core {
     }
 
     /// Commits a record to the durable queue of its key, with its id, and lets its senders go (I9).
-    fn park(&mut self, record: RecordWork) {
+    pub(super) fn park(&mut self, record: RecordWork) {
         let key = record.item.record.key.clone();
         let number = self.scope.batch.next_number();
         let Item { stream, record: r } = &record.item;
@@ -266,6 +266,11 @@ impl Core {
                 work.push_back(Work::Timer { address, entry });
             } else if self.failing.has_parked(&key) {
                 let parked = self.parked_records(&key, PARKED_PAGE).await?;
+                if parked.is_empty() {
+                    // What is parked of it is not committed yet.
+                    self.failing.postpone(&key, self.scope.now.plus(self.scope.spec.options.retry.delay_min));
+                    continue;
+                }
                 work.extend(parked.into_iter().map(|(number, item)| Work::Parked { number, item }));
             }
             work.extend(self.failing.start(&key).into_iter().map(Work::Record));
