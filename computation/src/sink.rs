@@ -6,7 +6,7 @@
 //!
 //! # The attack
 //!
-//! State holds the lines that are not yet in the file, and a [`ledger`]: how long the file is, and which lines
+//! State holds the lines that are not yet in the file, and a ledger: how long the file is, and which lines
 //! are *planned* to follow. A line is planned in one commit and written in a later one, with
 //! [`stable_input`](crate::Step::stable_input): so what is written was durable before, and every byte of the file is
 //! determined, by place, before it is put there. The file is at every instant a prefix of its final content.
@@ -25,8 +25,8 @@
 //!    zeroed, is written again.
 //! 8. *Somebody else touched the file*: it is shorter than the ledger says, longer than ledger and plan
 //!    together, gone, or its last bytes are others. That is an error in words, and nothing is written.
-//! 9. *A new pipeline and a file that is not empty*: an error, unless it may be [overwritten]
-//!    (JsonLinesSink::overwrite). That the file is its own is committed before anything is written to it.
+//! 9. *A new pipeline and a file that is not empty*: an error, unless it may be
+//!    [overwritten](JsonLinesSink::overwrite). That the file is its own is committed before anything is written to it.
 //!    Overwriting cuts the file, once, at creation. A zombie that slept exactly there while its successor had
 //!    already written could cut that: the successor would see it by 8, and say so.
 

@@ -14,11 +14,11 @@
 //!
 //! | module | noun |
 //! |---|---|
-//! | [`split`] | what an outside must be able to do to be a source |
-//! | [`steps`] | a source as steps of a pipeline, and its options |
-//! | [`enumerate`], [`read`] | the two computations |
-//! | [`pace`], [`disorder`] | rate limit and watermark, as pure arithmetic |
-//! | [`file`] | CSV and JSON lines |
+//! | `split` | what an outside must be able to do to be a source |
+//! | `steps` | a source as steps of a pipeline, and its options |
+//! | `enumerate`, `read` | the two computations |
+//! | `pace`, `disorder` | rate limit and watermark, as pure arithmetic |
+//! | `file` | CSV and JSON lines |
 
 mod disorder;
 mod enumerate;
@@ -32,7 +32,8 @@ mod steps;
 pub use disorder::BoundedDisorder;
 pub use error::{SourceError, SourceProblem};
 pub use file::{
-    CsvRows, CsvSource, FileCursor, FileFormat, FileReader, FileSource, IntoEventTime, JsonLinesSource, JsonRows, Paths,
+    CsvRows, CsvSource, FileCursor, FileFormat, FileReader, FileSource, IntoEventTime, JsonLinesSource,
+    JsonRows, Paths,
 };
 pub use split::{Chunk, ChunkRequest, Next, Rejected, SourceRecord, SplitReader, SplitSource};
 pub use steps::{Source, SourceOptions};

@@ -10,14 +10,15 @@
 //! 2. the embedded store, one client, one small put a commit: its latency over that floor;
 //! 3. the embedded store, four clients, batches like a busy worker's: 512 puts of 100,000 keys (60-byte keys,
 //!    100-byte values), one 8 KB put and the delete of the one before;
-//! 4. the same batches into fjall directly, one thread, groups of four batches, `SyncAll` after each group.
+//! 4. reads of what that wrote, most of it settled by then: they run on the caller's thread;
+//! 5. the same batches into fjall directly, one thread, groups of four batches, `SyncAll` after each group.
 
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement")]
 
 use bytes::Bytes;
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use pelton_statestore::embedded::{Embedded, EmbeddedOptions};
-use pelton_statestore::{Commit, StateStore, Write};
+use pelton_statestore::{Commit, KeyRange, Scan, StateStore, Write};
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write as _};
 use std::path::Path;
@@ -40,6 +41,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     runtime.block_on(small_commits(scratch.path(), duration));
     runtime.block_on(batches(scratch.path(), duration * 3));
+    runtime.block_on(reads(scratch.path(), duration));
     fjall_batches(scratch.path(), duration * 3);
 }
 
@@ -123,6 +125,35 @@ async fn batches(scratch: &Path, duration: Duration) {
         latencies.0.extend(task.await.unwrap());
     }
     report("embedded, 4 clients", &mut latencies, start.elapsed(), 1);
+}
+
+async fn reads(scratch: &Path, duration: Duration) {
+    let options = EmbeddedOptions { log_bytes_max: 1 << 20, ..EmbeddedOptions::default() };
+    let store = Embedded::open(&scratch.join("batches"), options).unwrap();
+    // The log is over this bound, so the first commit has it settled.
+    store.commit(Commit { preconditions: vec![], writes: batch(0, 0) }).await.unwrap();
+    let (mut single, mut many, mut pages) =
+        (Latencies::default(), Latencies::default(), Latencies::default());
+    let (start, mut number) = (Instant::now(), 0_u64);
+    while start.elapsed() < duration {
+        let mut next = || {
+            number += 1;
+            key(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS)
+        };
+        let (one, hundred, first) = (vec![next()], (0..100).map(|_| next()).collect(), next());
+        let begin = Instant::now();
+        store.read(one).await.unwrap();
+        single.0.push(begin.elapsed());
+        let begin = Instant::now();
+        store.read(hundred).await.unwrap();
+        many.0.push(begin.elapsed());
+        let begin = Instant::now();
+        store.scan(Scan::page_of(KeyRange { start: first, end: vec![2].into() })).await.unwrap();
+        pages.0.push(begin.elapsed());
+    }
+    println!("embedded, read of 1 key: {}", single.print());
+    println!("embedded, read of 100 keys: {}", many.print());
+    println!("embedded, page of 1024 entries: {}", pages.print());
 }
 
 fn fjall_batches(scratch: &Path, duration: Duration) {

@@ -139,10 +139,21 @@ fn checked(output: Output) -> Result<Output> {
 pub struct Kills {
     /// How often.
     pub count: u32,
-    /// The longest time between a start and its kill; the shortest is none at all.
-    pub after_max: Duration,
+    /// How long the killed runs last in all: a random share of it for each, from nothing to about twice the
+    /// mean. It must be less than the whole run takes.
+    pub over: Duration,
     /// Where the random times come from.
     pub seed: u64,
+}
+
+impl Kills {
+    /// How long after each start.
+    fn moments(&self) -> Vec<Duration> {
+        let mut random = StdRng::seed_from_u64(self.seed);
+        let shares: Vec<f64> = (0..self.count).map(|_| random.random_range(0.0..1.0)).collect();
+        let all: f64 = shares.iter().sum();
+        shares.iter().map(|share| self.over.mul_f64(share / all)).collect()
+    }
 }
 
 /// What a kill found.
@@ -165,10 +176,8 @@ pub struct Killed {
 /// Where a run failed or panicked by itself, an output had a line twice or lost one, or it ended before all
 /// kills were made (then it wants a lower rate).
 pub fn kill_repeatedly(run: &Run, kills: Kills, mut progress: impl FnMut(Killed)) -> Result<String> {
-    let mut random = StdRng::seed_from_u64(kills.seed);
     let mut seen = [BTreeSet::new(), BTreeSet::new()];
-    for number in 1..=kills.count {
-        let after = kills.after_max.mul_f64(random.random_range(0.0..1.0));
+    for (number, after) in (1..).zip(kills.moments()) {
         let child = run.command().spawn()?;
         std::thread::sleep(after);
         kill(child).with_context(|| format!("kill {number} of {}, after {after:?}", kills.count))?;

@@ -29,7 +29,7 @@ pub(super) struct Ledger {
     next: u64,
     /// What is in the last gathered chunk, in bytes; 0 where it takes no more.
     open_bytes: u32,
-    /// The input watermark before the oldest gathered line, in microseconds.
+    /// What the oldest gathered line holds, in microseconds.
     gathered_hold_us: Option<i64>,
 }
 
@@ -43,10 +43,12 @@ pub(super) enum Room {
 }
 
 impl Ledger {
-    /// Makes room for a line of `bytes` bytes, which arrives at the input watermark `at`.
-    pub(super) fn add(&mut self, bytes: usize, at: EventTime) -> Room {
+    /// Makes room for a line of `bytes` bytes, which holds the watermark at `hold`. A line behind another one
+    /// that waits arrived no earlier, so the older one's hold is for both.
+    pub(super) fn add(&mut self, bytes: usize, hold: EventTime) -> Room {
         let idle = self.first == self.next;
-        let fits = usize::try_from(self.open_bytes).unwrap_or(usize::MAX).saturating_add(bytes) <= CHUNK_BYTES;
+        let fits =
+            usize::try_from(self.open_bytes).unwrap_or(usize::MAX).saturating_add(bytes) <= CHUNK_BYTES;
         if self.open_bytes > 0 && fits {
             self.open_bytes += u32::try_from(bytes).unwrap_or(u32::MAX);
             return Room::Append(self.next - 1);
@@ -58,7 +60,7 @@ impl Ledger {
             self.open_bytes = 0;
         } else {
             self.open_bytes = if bytes < CHUNK_BYTES { u32::try_from(bytes).unwrap_or(0) } else { 0 };
-            self.gathered_hold_us.get_or_insert(at.as_micros());
+            self.gathered_hold_us.get_or_insert(hold.as_micros());
         }
         Room::New(chunk)
     }
@@ -71,7 +73,10 @@ impl Ledger {
     /// The plan is in the file, and everything gathered becomes the next one. Returns the event time that
     /// it holds; `None` where there is none.
     pub(super) fn advance(&mut self, written: Written) -> Option<EventTime> {
-        debug_assert!(self.written.as_ref().is_none_or(|before| before.length <= written.length), "files only grow");
+        debug_assert!(
+            self.written.as_ref().is_none_or(|before| before.length <= written.length),
+            "files only grow"
+        );
         self.written = Some(written);
         self.first = self.planned;
         self.planned = self.next;

@@ -122,7 +122,9 @@ impl<T, C> JsonLinesSink<T, C> {
         }
         let writable = match OpenOptions::new().write(true).open(&self.path) {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::IsADirectory => return Err(SinkError::Directory { path }),
+            Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                return Err(SinkError::Directory { path });
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => may_create_in(directory),
             Err(error) => Err(error),
         };
@@ -156,9 +158,11 @@ impl<T: Serialize + Send + 'static, C: Codec<T>> IntoSteps for JsonLinesSink<T, 
     fn into_steps(self) -> Vec<ErasedStep> {
         let target = self.key();
         let lines = Stream::<Bytes, Raw>::named(format!("{}.lines", self.name));
-        let format = Step::new(format!("{}.format", self.name), Format::<T>::new(target.clone(), lines.clone()));
+        let format =
+            Step::new(format!("{}.format", self.name), Format::<T>::new(target.clone(), lines.clone()));
         let append = Step::new(format!("{}.write", self.name), Append { overwrite: self.overwrite });
-        let append = append.reads(&lines).starts_with_key(target).intervals(1).stable_input().retry(patient());
+        let append =
+            append.reads(&lines).starts_with_key(target).intervals(1).stable_input().retry(patient());
         let mut steps = format.reads(&self.stream).into_steps();
         steps.extend(append.into_steps());
         steps

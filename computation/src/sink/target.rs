@@ -25,13 +25,17 @@ pub(super) struct Written {
 /// Why a file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TargetError {
-    #[error("{path} has {length} bytes already, and this pipeline has not written them: move the file away, or let it be overwritten")]
+    #[error(
+        "{path} has {length} bytes already, and this pipeline has not written them: move the file away, or let it be overwritten"
+    )]
     NotEmpty { path: String, length: u64 },
     #[error("{path} is gone, and {written} bytes had been written to it: put it back")]
     Gone { path: String, written: u64 },
     #[error("{path} has {length} bytes, and {written} had been written to it: something cut it; put it back")]
     Shorter { path: String, length: u64, written: u64 },
-    #[error("{path} has {length} bytes, and at most {expected} are from here: something else writes to it, or the state is an older copy; cut it to {written} bytes to go on")]
+    #[error(
+        "{path} has {length} bytes, and at most {expected} are from here: something else writes to it, or the state is an older copy; cut it to {written} bytes to go on"
+    )]
     Longer { path: String, length: u64, expected: u64, written: u64 },
     #[error("{path} does not end as it was written, at byte {written}: something changed it; put it back")]
     Changed { path: String, written: u64 },

@@ -29,7 +29,11 @@ impl World {
     fn new(rows: u64) -> Self {
         let world = Self { directory: tempfile::tempdir().unwrap(), store: Arc::new(Memory::new()) };
         let row = |n: u64| format!("{n},{}\n", "x".repeat(usize::try_from(n * 37 % 211).unwrap()));
-        std::fs::write(world.path("in.csv"), "number,text\n".to_owned() + &(0..rows).map(row).collect::<String>()).unwrap();
+        std::fs::write(
+            world.path("in.csv"),
+            "number,text\n".to_owned() + &(0..rows).map(row).collect::<String>(),
+        )
+        .unwrap();
         world
     }
 
@@ -39,7 +43,9 @@ impl World {
 
     fn source(&self) -> CsvSource<Row> {
         let source = CsvSource::<Row>::new(self.path("in.csv"), &ROWS).key(|row| (row.number % 50).into());
-        source.event_time(|row| EventTime::from_micros(i64::try_from(row.number).unwrap())).chunk_max(97, 1 << 20)
+        source
+            .event_time(|row| EventTime::from_micros(i64::try_from(row.number).unwrap()))
+            .chunk_max(97, 1 << 20)
     }
 
     fn sink(&self) -> JsonLinesSink<Row, crate::codec::Postcard> {
@@ -149,7 +155,11 @@ async fn a_file_that_was_taken_away_is_waited_for_and_nothing_is_lost() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let status = engine.status();
     let write = status.computation("rows.write").unwrap();
-    assert_eq!((write.parked, write.totals.dead_lettered), (0, 0), "its senders wait, and no record is parked");
+    assert_eq!(
+        (write.parked, write.totals.dead_lettered),
+        (0, 0),
+        "its senders wait, and no record is parked"
+    );
     assert!(!world.path("out.jsonl").exists());
     std::fs::rename(world.path("away.jsonl"), world.path("out.jsonl")).unwrap();
     finish(&engine).await;
@@ -164,9 +174,17 @@ async fn rows_that_are_none_are_lines_of_the_dead_letter_file() {
     let engine = world.start(world.sink()).await;
     finish(&engine).await;
     let letters = std::fs::read_to_string(world.path("bad.jsonl")).unwrap();
-    let letters: Vec<crate::DeadLetter> = letters.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let reasons: BTreeSet<&str> = letters.iter().filter_map(|letter| letter.error.split(", ").nth(1)).collect();
-    assert_eq!(reasons, BTreeSet::from(["line 12: column \"number\" is \"x\": invalid digit found in string", "line 13: it has 1 fields"]));
+    let letters: Vec<crate::DeadLetter> =
+        letters.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let reasons: BTreeSet<&str> =
+        letters.iter().filter_map(|letter| letter.error.split(", ").nth(1)).collect();
+    assert_eq!(
+        reasons,
+        BTreeSet::from([
+            "line 12: column \"number\" is \"x\": invalid digit found in string",
+            "line 13: it has 1 fields"
+        ])
+    );
     assert!(letters.iter().any(|letter| letter.value == "x,\"a\"\"b\""), "{letters:#?}");
 }
 

@@ -4,7 +4,7 @@
 //! * Only what was planned in an earlier commit is written: the timer that writes is set in the call that
 //!   plans, or later, and fires in a later bundle, which with stable input begins once that commit is durable.
 //! * The timer holds the watermark at that of the oldest line it is for, so the sink's watermark says what is
-//!   in the file (I7).
+//!   in the file, and the pipeline is not done before the last line is (I7).
 
 use super::ledger::{Ledger, PART_BYTES_MAX, Room};
 use super::target::{Target, TargetError};
@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// The tag of the timer that writes.
 const FLUSH: &str = "flush";
+/// The last time before plus infinity: while a line waits, the sink is not done.
+const NOT_DONE: EventTime = EventTime::from_micros(i64::MAX - 1);
 
 static LEDGER: Value<Ledger, Postcard> = Value::new("ledger");
 /// Lines by the number of their chunk.
@@ -49,7 +51,8 @@ impl Computation for Append {
     async fn process(&mut self, cx: &mut Context<'_>, input: Input<Bytes>) -> Result<(), Failure> {
         let mut ledger = LEDGER.get(cx).await?.unwrap_or_default();
         let line = input.value;
-        match ledger.add(line.len(), cx.input_watermark()) {
+        let hold = cx.input_watermark().min(input.event_time).min(NOT_DONE);
+        match ledger.add(line.len(), hold) {
             Room::Append(chunk) => {
                 let before = CHUNKS.get(cx, &chunk_key(chunk)).await?.unwrap_or_default();
                 let mut joined = BytesMut::with_capacity(before.len() + line.len());
@@ -67,7 +70,7 @@ impl Computation for Append {
         // A timer that is set is for lines before this one, and plans this one when it fires.
         match cx.timer(FLUSH, TimeDomain::Processing) {
             Some(_) => Ok(()),
-            None => cx.set_timer(Timer::after(FLUSH, Duration::ZERO)),
+            None => cx.set_timer(Timer::after(FLUSH, Duration::ZERO).output_at(hold)),
         }
     }
 
@@ -76,32 +79,30 @@ impl Computation for Append {
         let Some(written) = ledger.written.clone() else {
             self.create(cx, &mut ledger)?;
             LEDGER.set(cx, &ledger)?;
-            return write_next(cx, &ledger, Some(EventTime::MIN));
+            return write_next(cx, &ledger, EventTime::MIN);
         };
         let mut lines = BytesMut::new();
         for chunk in ledger.plan() {
             let bytes = CHUNKS.get(cx, &chunk_key(chunk)).await?;
-            lines.extend_from_slice(&bytes.ok_or_else(|| Failure::retry(format!("chunk {chunk} is not in the store")))?);
+            lines.extend_from_slice(
+                &bytes.ok_or_else(|| Failure::retry(format!("chunk {chunk} is not in the store")))?,
+            );
             CHUNKS.remove(cx, &chunk_key(chunk))?;
         }
         let written = target(cx)?.write(&written, &lines).map_err(failure)?;
         let hold = ledger.advance(written);
         LEDGER.set(cx, &ledger)?;
-        write_next(cx, &ledger, hold)
+        write_next(cx, &ledger, hold.unwrap_or(NOT_DONE))
     }
 }
 
 /// Comes back for what still waits, in a later bundle. The time is another than that of any timer before, so that one
 /// of them that is due in this bundle does not fire any more.
-fn write_next(cx: &mut Context<'_>, ledger: &Ledger, hold: Option<EventTime>) -> Result<(), Failure> {
+fn write_next(cx: &mut Context<'_>, ledger: &Ledger, hold: EventTime) -> Result<(), Failure> {
     if ledger.is_idle() {
         return Ok(());
     }
-    let timer = Timer::after(FLUSH, Duration::from_micros(1));
-    cx.set_timer(match hold {
-        Some(hold) => timer.output_at(hold),
-        None => timer,
-    })
+    cx.set_timer(Timer::after(FLUSH, Duration::from_micros(1)).output_at(hold))
 }
 
 fn target(cx: &Context<'_>) -> Result<Target, Failure> {

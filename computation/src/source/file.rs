@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`decoded`] | the bytes of a file, and its fingerprint |
 //! | [`rows`] | rows in bounded memory, and places between them |
+//! | [`cut`] | where a row ends |
 //! | [`fields`] | the grammar of a CSV row |
 //! | [`columns`] | the columns that a row type needs |
 //! | [`format`] | what differs between the formats: [`csv`], [`json`] |
@@ -27,6 +28,7 @@
 
 pub(crate) mod columns;
 pub(crate) mod csv;
+pub(crate) mod cut;
 pub(crate) mod decoded;
 pub(crate) mod extract;
 pub(crate) mod fields;

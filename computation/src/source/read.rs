@@ -135,7 +135,14 @@ impl<S: SplitSource, C: Codec<S::Value>> Read<S, C> {
     }
 
     /// When the next chunk may be read.
-    fn next_at(&self, pace: Option<Pace>, due_us: i64, now: ProcessingTime, rows: usize, next: Next) -> ProcessingTime {
+    fn next_at(
+        &self,
+        pace: Option<Pace>,
+        due_us: i64,
+        now: ProcessingTime,
+        rows: usize,
+        next: Next,
+    ) -> ProcessingTime {
         let wait = match next {
             Next::Idle(wait) => wait,
             Next::More | Next::End => Duration::ZERO,
@@ -153,7 +160,8 @@ fn unfit(cx: &Context<'_>, origin: u64, bytes: Bytes, event_time: EventTime, why
 fn reject(cx: &mut Context<'_>, rejected: Rejected) -> Result<(), Failure> {
     let Rejected { mut bytes, mut reason, event_time } = rejected;
     if bytes.len() > DEAD_LETTER_BYTES_MAX {
-        reason = format!("{reason} (the first {DEAD_LETTER_BYTES_MAX} of its {} bytes are kept)", bytes.len());
+        reason =
+            format!("{reason} (the first {DEAD_LETTER_BYTES_MAX} of its {} bytes are kept)", bytes.len());
         bytes.truncate(DEAD_LETTER_BYTES_MAX);
     }
     cx.dead_letter(bytes, reason, event_time)

@@ -7,8 +7,8 @@
 //!   (a log that was compacted, a file that changed) it must notice and fail, not go on.
 //! * **A cursor is all there is.** A reader may vanish at any time; what the next one needs is in the cursor.
 
-use crate::failure::Failure;
 use super::error::SourceError;
+use crate::failure::Failure;
 use bytes::Bytes;
 use pelton_domain::{EventTime, Key, ProcessingTime};
 use serde::Serialize;

@@ -6,9 +6,9 @@ use super::file::{FileFormat, FileSource};
 use super::read::Read;
 use super::split::SplitSource;
 use crate::codec::Codec;
+use crate::codec::Json;
 use crate::pipeline::{ErasedStep, IntoSteps, Step};
 use crate::stream::{DeadLetter, Stream, dead_letters};
-use crate::codec::Json;
 
 /// How a source is read.
 #[derive(Clone, Debug, PartialEq)]

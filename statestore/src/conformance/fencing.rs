@@ -68,6 +68,25 @@ pub async fn a_new_owners_first_scan_sees_everything_committed_before<F: Fixture
     assert_eq!(found.len(), 51);
 }
 
+/// Being fenced says that the reign is over, not that its last commit did not happen: where that was in doubt,
+/// it may have landed before the take-over. Then the new owner's scan has it.
+pub async fn a_fenced_commit_that_was_in_doubt_may_have_landed_before<F: Fixture>() {
+    let world = World::<F>::open().await;
+    let wire = world.wire();
+    let mut old = world.take(wire.clone(), KeyInterval::FULL, 1).await;
+    wire.next_commit(Fate::LateThenCut);
+    let doubtful = commit(&mut old, world.put("a", "landed"));
+    let story = async {
+        wire.until_late().await;
+        assert_eq!(wire.land().await, Some(Ok(())));
+        let _new = world.take(world.store(), KeyInterval::FULL, 2).await;
+        assert_eq!(world.state("a").await, Some("landed".into()));
+        wire.heal();
+    };
+    let (outcome, ()) = futures_util::future::join(doubtful, story).await;
+    assert_eq!(outcome, Err(FencedError::Fenced { held: number(1), current: Some(number(2)) }));
+}
+
 /// It happened, so it is not made again.
 pub async fn an_unknown_outcome_is_settled_by_the_token<F: Fixture>() {
     let world = World::<F>::open().await;

@@ -127,6 +127,7 @@ macro_rules! conformance_suite {
                 a_zombies_late_commit_changes_nothing,
                 a_zombie_that_wakes_is_told_that_it_is_fenced,
                 a_new_owners_first_scan_sees_everything_committed_before,
+                a_fenced_commit_that_was_in_doubt_may_have_landed_before,
                 an_unknown_outcome_is_settled_by_the_token,
                 a_commit_that_was_lost_is_made_again_once,
                 equal_commit_numbers_do_not_mean_the_same_attempt,

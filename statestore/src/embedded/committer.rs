@@ -28,7 +28,7 @@ const SEGMENTS_MAX: usize = 8;
 
 /// A table is frozen too when it has a key for each so many bytes that the log may hold: a key costs memory of
 /// its own, and small ones would cost several times what they take in the log.
-const LOG_BYTES_PER_KEY: u64 = 64;
+const LOG_BYTES_PER_KEY: u64 = 128;
 
 /// By how much the log is lengthened at once: a moment's work, and seldom.
 const RESERVE_BYTES_MAX: u64 = 1 << 20;

@@ -26,8 +26,16 @@ const MARKER_START: &str = "This directory is a Pelton state store. Do not chang
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    /// Unlocked when it is closed; so it is dropped last.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that was just forked has the file too, until it executes.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, path = %self.path.display(), "the store was not unlocked");
+        }
+    }
 }
 
 impl Directory {
@@ -35,7 +43,7 @@ impl Directory {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         check_ownership(path)?;
         let directory = create(path).map_err(|error| failed(path, "cannot be created or written", &error))?;
-        match directory._lock.try_lock() {
+        match directory.lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => return Err(failed(path, "cannot be locked", &error)),
@@ -81,7 +89,7 @@ fn create(path: &Path) -> io::Result<Directory> {
     fs::create_dir_all(path)?;
     let lock =
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path.join(LOCK))?;
-    Ok(Directory { path: path.to_owned(), _lock: lock })
+    Ok(Directory { path: path.to_owned(), lock })
 }
 
 /// Refuses what is no store, before anything in it is touched.

@@ -17,7 +17,7 @@ pub enum Durability {
 pub struct EmbeddedOptions {
     /// When a commit counts as durable.
     pub durability: Durability,
-    /// The commit log is settled once it holds this much, or a key for each 64 bytes of it. Two such tables, with
+    /// The commit log is settled once it holds this much, or a key for each 128 bytes of it. Two such tables, with
     /// at most four times this in all, are in memory; on the disk three segments of it.
     pub log_bytes_max: u64,
     /// Waiting commits together; more wait in their callers (I11). At least one commit of the largest size fits.

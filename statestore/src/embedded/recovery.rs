@@ -159,13 +159,17 @@ fn check_end(
     // Where each frame was durable before the next was written, a torn one is the last, whatever length it
     // claims: no good frame may begin anywhere behind it.
     let frames_max = (rest.len() / frame::HEADER_BYTES) as u64;
-    let is_good = |offset: &usize| {
-        let candidate = rest.slice(*offset..);
-        Frame::claimed_sequence(&candidate)
-            .is_some_and(|found| found > expected && found - expected <= frames_max)
-            && Frame::read(&candidate, header.salt).is_some()
+    let may_be_good = |start: &[u8]| {
+        Frame::claimed_sequence(start).is_some_and(|found| found > expected && found - expected <= frames_max)
     };
-    if let Some(offset) = (1..rest.len()).filter(|_| header.synced).find(is_good) {
+    // Looked through byte by byte, so what is unlikely is ruled out before anything is computed.
+    let candidates =
+        rest.windows(frame::HEADER_BYTES).enumerate().skip(1).filter(|(_, start)| may_be_good(start));
+    let good =
+        || candidates.map(|(at, _)| at).find(|&at| Frame::read(&rest.slice(at..), header.salt).is_some());
+    if header.synced
+        && let Some(offset) = good()
+    {
         return Err(damaged(path, at, &format!("there is a good frame at byte {}", at + offset)));
     }
     if Frame::claimed_sequence(rest) == Some(expected) {

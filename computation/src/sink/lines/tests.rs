@@ -5,7 +5,8 @@ static LINES: Stream<u64> = Stream::new("lines");
 #[test]
 fn what_cannot_be_written_is_told_before_anything_starts() {
     let directory = tempfile::tempdir().unwrap();
-    let problem = |path: PathBuf| JsonLinesSink::new(path, &LINES).validate().err().map(|error| error.to_string());
+    let problem =
+        |path: PathBuf| JsonLinesSink::new(path, &LINES).validate().err().map(|error| error.to_string());
     assert_eq!(problem(directory.path().join("out.jsonl")), None);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "it makes no file");
     std::fs::write(directory.path().join("there.jsonl"), "x\n").unwrap();

@@ -142,8 +142,9 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let lines = prop::collection::vec(prop_oneof![3 => 1usize..40, 1 => 2000usize..6000], 0..6);
     let zombie = prop::option::of((0usize..4, 0usize..600));
-    (lines, any::<bool>(), any::<bool>(), fate, zombie)
-        .prop_map(|(lines, flush, lines_first, fate, zombie)| Step { lines, flush, lines_first, fate, zombie })
+    (lines, any::<bool>(), any::<bool>(), fate, zombie).prop_map(
+        |(lines, flush, lines_first, fate, zombie)| Step { lines, flush, lines_first, fate, zombie },
+    )
 }
 
 /// Writes without any check, as one that was checked long ago does.
@@ -219,7 +220,10 @@ impl World {
         let Ok(found) = std::fs::read(&self.path) else { return };
         let sure = self.state.ledger.written.as_ref().map_or(0, |written| written.length) as usize;
         assert_eq!(found[..sure], self.committed[..sure], "what is counted is there");
-        assert!(self.zeroed || self.committed.starts_with(&found), "the file is a prefix of its final content");
+        assert!(
+            self.zeroed || self.committed.starts_with(&found),
+            "the file is a prefix of its final content"
+        );
     }
 }
 

@@ -3,10 +3,11 @@
 //! Only the columns that the row type needs are taken out of a row; the `csv` crate turns them into the type.
 
 use super::columns::columns_of;
+use super::cut::RowKind;
 use super::decoded::shown;
 use super::fields::{Quoting, plain_fields, quoted_fields};
 use super::format::FileFormat;
-use super::rows::{Row, RowKind, Rows};
+use super::rows::{Row, Rows};
 use crate::source::error::SourceProblem;
 use csv::ByteRecord;
 use serde::de::DeserializeOwned;
@@ -23,7 +24,12 @@ pub struct CsvRows<T> {
 
 impl<T> Clone for CsvRows<T> {
     fn clone(&self) -> Self {
-        Self { quoting: self.quoting, null: self.null.clone(), optional: self.optional.clone(), types: PhantomData }
+        Self {
+            quoting: self.quoting,
+            null: self.null.clone(),
+            optional: self.optional.clone(),
+            types: PhantomData,
+        }
     }
 }
 
@@ -60,11 +66,13 @@ impl<T: DeserializeOwned + Send + 'static> FileFormat for CsvRows<T> {
 
     fn begin(&self, rows: &mut Rows) -> Result<CsvParser, SourceProblem> {
         let path = shown(rows.path());
-        let header = self.header(rows).map_err(|reason| SourceProblem::NoHeader { path: path.clone(), reason })?;
+        let header =
+            self.header(rows).map_err(|reason| SourceProblem::NoHeader { path: path.clone(), reason })?;
         let fields = columns_of::<T>();
         let is_needed = |name: &str| fields.is_none_or(|fields| fields.contains(&name));
         let missing = |field: &&str| !header.iter().chain(&self.optional).any(|name| name == field);
-        let missing: Vec<String> = fields.into_iter().flatten().copied().filter(missing).map(str::to_owned).collect();
+        let missing: Vec<String> =
+            fields.into_iter().flatten().copied().filter(missing).map(str::to_owned).collect();
         if !missing.is_empty() {
             return Err(SourceProblem::MissingColumns { path, missing, found: header });
         }

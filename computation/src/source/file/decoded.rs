@@ -117,7 +117,9 @@ impl Decoded {
 
     fn read_fault(&self, error: &io::Error) -> String {
         match (&self.stream, error.kind()) {
-            (Stream::Gzip(_), ErrorKind::UnexpectedEof) => "the gzip stream breaks off: the file is incomplete".into(),
+            (Stream::Gzip(_), ErrorKind::UnexpectedEof) => {
+                "the gzip stream breaks off: the file is incomplete".into()
+            }
             (Stream::Gzip(_), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
                 format!("the gzip stream is damaged: {error}")
             }
@@ -185,7 +187,7 @@ mod tests {
             (files.put("short.gz", &whole[..whole.len() - 1]), "breaks off"),
             (files.put("shorter.gz", &whole[..5]), "breaks off"),
             (files.put("damaged.gz", &damaged), "the gzip stream"),
-            (files.put("tail.gz", &[&whole[..], b"tail"].concat()), "the gzip stream"),
+            (files.put("tail.gz", [&whole[..], b"tail"].concat()), "the gzip stream"),
         ] {
             let error = all(&path).unwrap_err();
             assert!(error.contains(words), "{error}");

@@ -55,14 +55,20 @@ pub(crate) fn plain_fields<'a>(delimiter: u8, row: &'a [u8], mut each: impl FnMu
 }
 
 /// Calls `each` with every field of a row that may have quotes. `unquoted` is room for one field.
-pub(crate) fn quoted_fields(quoting: Quoting, row: &[u8], unquoted: &mut Vec<u8>, mut each: impl FnMut(&[u8])) {
+pub(crate) fn quoted_fields(
+    quoting: Quoting,
+    row: &[u8],
+    unquoted: &mut Vec<u8>,
+    mut each: impl FnMut(&[u8]),
+) {
     let mut rest = row;
     loop {
         unquoted.clear();
         if let Some(mut inside) = rest.strip_prefix(&[quoting.quote]) {
             // Each turn copies up to the next quote; a doubled one is copied, a single one closes the field.
             loop {
-                let Some((text, from_quote)) = memchr(quoting.quote, inside).and_then(|at| inside.split_at_checked(at))
+                let Some((text, from_quote)) =
+                    memchr(quoting.quote, inside).and_then(|at| inside.split_at_checked(at))
                 else {
                     unquoted.extend_from_slice(inside);
                     rest = &[];

@@ -11,7 +11,7 @@ use crate::source::error::{SourceError, SourceProblem};
 use crate::source::split::SplitSource;
 use crate::source::steps::SourceOptions;
 use crate::stream::Stream;
-use pelton_domain::{EventTime, Key};
+use pelton_domain::Key;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -83,7 +83,10 @@ impl<F: FileFormat, C> Clone for FileSource<F, C> {
 
 impl<F: FileFormat, C> fmt::Debug for FileSource<F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileSource").field("paths", &self.paths).field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("FileSource")
+            .field("paths", &self.paths)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,10 +112,13 @@ impl<F: FileFormat, C> FileSource<F, C> {
         self
     }
 
-    /// When a row happened: an [`EventTime`], or an `Option` or `Result` of one, which rejects the row where
+    /// When a row happened: an [`EventTime`](crate::EventTime), or an `Option` or `Result` of one, which rejects the row where
     /// there is none.
     #[must_use]
-    pub fn event_time<E: IntoEventTime>(mut self, time: impl Fn(&F::Value) -> E + Send + Sync + 'static) -> Self {
+    pub fn event_time<E: IntoEventTime>(
+        mut self,
+        time: impl Fn(&F::Value) -> E + Send + Sync + 'static,
+    ) -> Self {
         self.extract.event_time = Some(std::sync::Arc::new(move |value| time(value).into_event_time()));
         self
     }

@@ -6,10 +6,11 @@
 //! is the same, going on is right, whatever else happened to the file (it was copied, or put back whole after
 //! it had broken off); where it is not, the split fails, since going on would lose or repeat rows.
 
+use super::cut::RowKind;
 use super::decoded::{Fingerprint, shown};
 use super::extract::Extract;
 use super::format::FileFormat;
-use super::rows::{Place, Row, RowKind, Rows};
+use super::rows::{Place, Row, Rows};
 use crate::failure::Failure;
 use crate::source::disorder::BoundedDisorder;
 use crate::source::split::{Chunk, ChunkRequest, Next, Rejected, SourceRecord, SplitReader};
@@ -32,6 +33,13 @@ pub struct FileCursor {
     /// The greatest event time of those rows.
     latest_us: i64,
     file: Fingerprint,
+}
+
+/// A row that went by.
+struct Passed<V> {
+    /// Its size in the file.
+    bytes: usize,
+    taken: Taken<V>,
 }
 
 /// What became of a row.
@@ -87,13 +95,19 @@ impl<F: FileFormat> FileReader<F> {
     fn read(&mut self, request: ChunkRequest) -> Result<Chunk<F::Value, FileCursor>, Failure> {
         let (mut records, mut rejected, mut next, mut bytes) = (Vec::new(), Vec::new(), Next::More, 0);
         if let Some(target) = self.skip_to_target()? {
-            return Ok(Chunk { records, rejected, cursor: target, watermark: self.estimate.watermark(), next });
+            return Ok(Chunk {
+                records,
+                rejected,
+                cursor: target,
+                watermark: self.estimate.watermark(),
+                next,
+            });
         }
         while bytes < request.bytes_max && records.len() + rejected.len() < request.rows_max {
             match self.next_row() {
-                Ok(Some((size, taken))) => {
-                    bytes += size;
-                    match taken {
+                Ok(Some(passed)) => {
+                    bytes += passed.bytes;
+                    match passed.taken {
                         Taken::Record(record) => records.push(record),
                         Taken::Rejected(rejection) => rejected.push(rejection),
                         Taken::Nothing => {}
@@ -121,21 +135,20 @@ impl<F: FileFormat> FileReader<F> {
         Ok(self.target.clone())
     }
 
-    /// The next row, and its size in the file.
-    fn next_row(&mut self) -> Result<Option<(usize, Taken<F::Value>)>, String> {
-        let Some((row, size)) = self.rows.next()? else { return Ok(None) };
+    fn next_row(&mut self) -> Result<Option<Passed<F::Value>>, String> {
+        let Some((row, bytes)) = self.rows.next()? else { return Ok(None) };
         if row.kind == RowKind::Nothing {
-            return Ok(Some((size, Taken::Nothing)));
+            return Ok(Some(Passed { bytes, taken: Taken::Nothing }));
         }
         self.row_count += 1;
         match record(&self.format, &mut self.parser, &self.extract, row) {
             Ok(record) => {
                 self.estimate.see(record.event_time);
-                Ok(Some((size, Taken::Record(record))))
+                Ok(Some(Passed { bytes, taken: Taken::Record(record) }))
             }
             Err(why) => {
-                let (line, bytes) = (row.line, Bytes::copy_from_slice(row.bytes));
-                Ok(Some((size, Taken::Rejected(self.rejection(line, bytes, &why)))))
+                let (line, kept) = (row.line, Bytes::copy_from_slice(row.bytes));
+                Ok(Some(Passed { bytes, taken: Taken::Rejected(self.rejection(line, kept, &why)) }))
             }
         }
     }
@@ -180,9 +193,15 @@ fn record<F: FileFormat>(
     row: Row<'_>,
 ) -> Result<SourceRecord<F::Value>, String> {
     match row.kind {
-        RowKind::TooLong => Err(format!("it is over the row limit; its first {} bytes are kept", row.bytes.len())),
-        RowKind::Unclosed => Err("a quote in it is not closed within the row limit; the next line is read as a row".into()),
-        RowKind::Plain | RowKind::Quoted | RowKind::Nothing => extract.record(format.parse(parser, row)?, row.line),
+        RowKind::TooLong => {
+            Err(format!("it is over the row limit; its first {} bytes are kept", row.bytes.len()))
+        }
+        RowKind::Unclosed => {
+            Err("a quote in it is not closed within the row limit; the next line is read as a row".into())
+        }
+        RowKind::Plain | RowKind::Quoted | RowKind::Nothing => {
+            extract.record(format.parse(parser, row)?, row.line)
+        }
     }
 }
 

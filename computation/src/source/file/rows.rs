@@ -1,8 +1,8 @@
 //! Cuts the bytes of a file into rows, in bounded memory, and knows where each one stands.
 //!
 //! A row is a line, or several where a quoted field holds line breaks. Lines end with `\n` or `\r\n`; blank
-//! ones are no rows. What is cut depends on the bytes alone and not on how they arrive, so reading again from
-//! any row on gives the same rows.
+//! ones are no rows. What is cut ([`Knife`]) depends on the bytes alone and not on how they arrive, so reading
+//! again from any row on gives the same rows.
 //!
 //! Two kinds of row have no place in memory (I11), and are cut as rows of their own, to be rejected:
 //!
@@ -10,18 +10,16 @@
 //! * with a quote that is never closed, or not within the row limit: its first line. The next line is a row
 //!   again, so one stray quote costs one line and not the file.
 
+use super::cut::{Knife, RowKind};
 use super::decoded::{Decoded, Fingerprint, shown};
-use super::fields::{Quoting, RowEnd, row_end};
+use super::fields::Quoting;
 use crate::source::error::SourceProblem;
-use memchr::{memchr, memchr_iter};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;
 
 /// Room for what is read at a time, beside the longest row. Tests meet its end at every byte.
 const READ_BYTES: usize = if cfg!(test) { 7 } else { 256 * 1024 };
-/// How much of a row over the limit is kept for its dead letter.
-const LONG_ROW_KEPT_BYTES: usize = 4096;
 
 /// A place between two rows of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,26 +44,10 @@ pub struct Row<'a> {
     pub(crate) kind: RowKind,
 }
 
-/// What can be done with what was cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RowKind {
-    /// A row without quotes.
-    Plain,
-    /// A row with quotes.
-    Quoted,
-    /// The beginning of a row over the limit.
-    TooLong,
-    /// The first line of a row whose quote is not closed.
-    Unclosed,
-    /// A blank line, or some more of a row over the limit: no row.
-    Nothing,
-}
-
 /// The rows of one file.
 pub struct Rows {
     decoded: Decoded,
-    quoting: Option<Quoting>,
-    row_bytes_max: usize,
+    knife: Knife,
     data: Vec<u8>,
     /// What is read and not yet cut.
     unread: Range<usize>,
@@ -85,24 +67,19 @@ enum End {
     Fault(String),
 }
 
-/// Where a row ends, in bytes from its beginning.
-struct Found {
-    bytes: usize,
-    terminator: usize,
-    kind: RowKind,
-    keep: usize,
-}
-
 impl Rows {
     /// Opens the file before its first row, behind a byte order mark.
     ///
     /// # Errors
     /// Where it cannot be read, is empty, or is UTF-16.
-    pub(crate) fn open(path: &Path, quoting: Option<Quoting>, row_bytes_max: usize) -> Result<Self, SourceProblem> {
+    pub(crate) fn open(
+        path: &Path,
+        quoting: Option<Quoting>,
+        row_bytes_max: usize,
+    ) -> Result<Self, SourceProblem> {
         let mut rows = Self {
             decoded: Decoded::open(path)?,
-            quoting,
-            row_bytes_max,
+            knife: Knife { quoting, row_bytes_max },
             data: vec![0; row_bytes_max + READ_BYTES],
             unread: 0..0,
             unhashed: 0,
@@ -116,7 +93,9 @@ impl Rows {
             rows.fill();
         }
         match (rows.unread_bytes(), &rows.end) {
-            ([], End::Fault(reason)) => Err(SourceProblem::Unreadable { path: shown(path), reason: reason.clone() }),
+            ([], End::Fault(reason)) => {
+                Err(SourceProblem::Unreadable { path: shown(path), reason: reason.clone() })
+            }
             ([], _) => Err(SourceProblem::Empty { path: shown(path) }),
             ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) => Err(SourceProblem::Utf16 { path: shown(path) }),
             ([0xef, 0xbb, 0xbf, ..], _) => {
@@ -135,11 +114,6 @@ impl Rows {
     /// Which file.
     pub(crate) fn path(&self) -> &Path {
         self.decoded.path()
-    }
-
-    /// The limit of a row.
-    pub(crate) fn row_bytes_max(&self) -> usize {
-        self.row_bytes_max
     }
 
     /// Where the next row begins.
@@ -176,7 +150,10 @@ impl Rows {
                 return Ok(false);
             }
             if self.unread.is_empty() && !self.read_more()? {
-                return Err(format!("ends at byte {}, and had been read to byte {}", self.offset, place.offset));
+                return Err(format!(
+                    "ends at byte {}, and had been read to byte {}",
+                    self.offset, place.offset
+                ));
             }
             let wanted = usize::try_from(place.offset - self.offset).unwrap_or(usize::MAX);
             let bytes = wanted.min(self.unread.len());
@@ -201,103 +178,32 @@ impl Rows {
     /// In words, where the file cannot be read on. What could be read has been returned before; calling again
     /// gives the same error.
     pub(crate) fn next(&mut self) -> Result<Option<(Row<'_>, usize)>, String> {
-        let found = loop {
-            if let Some(found) = self.find() {
-                break found;
-            }
-            match &self.end {
-                End::Unknown => self.fill(),
-                End::Fault(reason) => return Err(reason.clone()),
-                End::Reached if self.unread.is_empty() => return Ok(None),
-                End::Reached => break self.last(),
+        let cut = loop {
+            let all = matches!(self.end, End::Reached);
+            let cut = match self.unread_bytes() {
+                [] => None,
+                unread => self.knife.cut(unread, self.in_long_row, all),
+            };
+            match (cut, &self.end) {
+                (Some(cut), _) => break cut,
+                (None, End::Unknown) => self.fill(),
+                (None, End::Reached) => return Ok(None),
+                (None, End::Fault(reason)) => return Err(reason.clone()),
             }
         };
         let (line, begin) = (self.line, self.unread.start);
-        let whole = found.bytes + found.terminator;
-        let lines = match found.kind {
-            RowKind::Quoted => memchr_iter(b'\n', self.head(whole)).count(),
-            _ => found.terminator,
-        };
-        self.consume(whole, u64::try_from(lines).unwrap_or(u64::MAX));
-        let bytes = self.data.get(begin..begin + found.keep).unwrap_or_default();
-        let bytes = match found.kind {
-            RowKind::TooLong | RowKind::Nothing => bytes,
+        self.in_long_row = cut.in_long_row;
+        self.consume(cut.bytes, u64::try_from(cut.lines).unwrap_or(u64::MAX));
+        let bytes = self.data.get(begin..begin + cut.row_bytes).unwrap_or_default();
+        let bytes = match cut.kind {
+            RowKind::TooLong => bytes,
             _ => bytes.strip_suffix(b"\r").unwrap_or(bytes),
         };
-        Ok(Some((Row { line, bytes, kind: found.kind }, whole)))
-    }
-
-    /// The next row in what has been read; `None` where more has to be read first.
-    fn find(&mut self) -> Option<Found> {
-        let newline = memchr(b'\n', self.unread_bytes());
-        if self.in_long_row {
-            return self.find_rest_of_long_row(newline);
-        }
-        let limit = self.row_bytes_max;
-        match newline {
-            Some(bytes) if bytes > limit => Some(self.begin_long_row()),
-            Some(bytes) => match self.quote_in(bytes) {
-                None => Some(line(self.head(bytes))),
-                Some(quoting) => self.find_quoted(quoting, bytes),
-            },
-            None if self.unread.len() > limit => Some(self.begin_long_row()),
-            None => None,
-        }
-    }
-
-    /// Up to the limit and no further, however much has been read.
-    fn begin_long_row(&mut self) -> Found {
-        self.in_long_row = true;
-        let bytes = self.row_bytes_max;
-        Found { bytes, terminator: 0, kind: RowKind::TooLong, keep: LONG_ROW_KEPT_BYTES.min(bytes) }
-    }
-
-    fn find_rest_of_long_row(&mut self, newline: Option<usize>) -> Option<Found> {
-        self.in_long_row = newline.is_none();
-        match newline {
-            Some(bytes) => Some(Found { bytes, terminator: 1, kind: RowKind::Nothing, keep: 0 }),
-            None if self.unread.is_empty() => None,
-            None => Some(Found { bytes: self.unread.len(), terminator: 0, kind: RowKind::Nothing, keep: 0 }),
-        }
-    }
-
-    /// A row with a quote in its first line, which has `first` bytes.
-    fn find_quoted(&self, quoting: Quoting, first: usize) -> Option<Found> {
-        let unclosed = Found { bytes: first, terminator: 1, kind: RowKind::Unclosed, keep: first };
-        match row_end(quoting, self.head(self.row_bytes_max + 1)) {
-            RowEnd::At(bytes) => Some(Found { bytes, terminator: 1, kind: RowKind::Quoted, keep: bytes }),
-            _ if self.unread.len() > self.row_bytes_max => Some(unclosed),
-            RowEnd::InQuotes if matches!(self.end, End::Reached) => Some(unclosed),
-            RowEnd::InQuotes | RowEnd::Outside => None,
-        }
-    }
-
-    /// The last row, which has no line end, or has one only in quotes.
-    fn last(&self) -> Found {
-        let bytes = self.unread.len();
-        match self.quote_in(bytes) {
-            _ if self.in_long_row => Found { bytes, terminator: 0, kind: RowKind::Nothing, keep: 0 },
-            None => Found { terminator: 0, ..line(self.unread_bytes()) },
-            Some(quoting) => {
-                let closed = !matches!(row_end(quoting, self.unread_bytes()), RowEnd::InQuotes);
-                let kind = if closed { RowKind::Quoted } else { RowKind::Unclosed };
-                Found { bytes, terminator: 0, kind, keep: bytes }
-            }
-        }
-    }
-
-    fn quote_in(&self, bytes: usize) -> Option<Quoting> {
-        self.quoting.filter(|quoting| memchr(quoting.quote, self.head(bytes)).is_some())
+        Ok(Some((Row { line, bytes, kind: cut.kind }, cut.bytes)))
     }
 
     fn unread_bytes(&self) -> &[u8] {
         self.data.get(self.unread.clone()).unwrap_or_default()
-    }
-
-    /// The next `bytes` bytes, or as many as there are.
-    fn head(&self, bytes: usize) -> &[u8] {
-        let unread = self.unread_bytes();
-        unread.get(..bytes).unwrap_or(unread)
     }
 
     fn consume(&mut self, bytes: usize, lines: u64) {
@@ -335,11 +241,6 @@ impl Rows {
             Err(reason) => self.end = End::Fault(reason),
         }
     }
-}
-
-fn line(bytes: &[u8]) -> Found {
-    let kind = if matches!(bytes, [] | b"\r") { RowKind::Nothing } else { RowKind::Plain };
-    Found { bytes: bytes.len(), terminator: 1, kind, keep: bytes.len() }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::source::file::testing::{Files, gzip};
 use crate::source::file::{CsvSource, JsonLinesSource};
+use pelton_domain::EventTime;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -34,7 +35,11 @@ fn missing_columns_are_named_with_those_that_are_there() {
     let files = Files::new();
     let path = files.put("a.csv", "key,At, note\n");
     let found = problems(&source(&path));
-    assert!(found.ends_with("a.csv: the header has no column \"at\", \"note\"; it has \"key\", \"At\", \" note\""), "{found}");
+    assert!(
+        found
+            .ends_with("a.csv: the header has no column \"at\", \"note\"; it has \"key\", \"At\", \" note\""),
+        "{found}"
+    );
     let found = problems(&source(&path).optional(["note"]));
     assert!(found.contains("no column \"at\"; it has"), "{found}");
 }
@@ -105,9 +110,16 @@ fn options_without_sense_are_problems() {
 fn a_map_of_strings_and_json_need_no_columns() {
     static MAPS: Stream<BTreeMap<String, String>> = Stream::new("maps");
     let files = Files::new();
-    let time = |row: &BTreeMap<String, String>| row.get("at").and_then(|at| at.parse().ok()).map(EventTime::from_secs);
+    let time = |row: &BTreeMap<String, String>| {
+        row.get("at").and_then(|at| at.parse().ok()).map(EventTime::from_secs)
+    };
     let maps = CsvSource::new(files.put("a.csv", "x,y\n1,2\n"), &MAPS);
     assert!(maps.key(|row| Key::from(row["x"].as_str())).event_time(time).validate().is_ok());
     let json = JsonLinesSource::new(files.put("a.jsonl", "{}\n"), &ROWS);
-    assert!(json.key(|row| Key::from(row.key.as_str())).event_time(|row| EventTime::from_secs(row.at)).validate().is_ok());
+    assert!(
+        json.key(|row| Key::from(row.key.as_str()))
+            .event_time(|row| EventTime::from_secs(row.at))
+            .validate()
+            .is_ok()
+    );
 }

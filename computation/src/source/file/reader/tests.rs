@@ -151,10 +151,14 @@ fn a_file_that_changed_between_two_runs_is_refused_and_one_that_was_copied_is_no
     assert_eq!(read_on().unwrap(), 8, "another time of change, and the same content");
     files.put("t.csv", table(21));
     assert_eq!(read_on().unwrap(), 9, "longer, and what was read is the same");
-    for changed in [table(20).replace("s2,", "S2,"), "sensor,at,value,note\n".into(), table(20)[..60].into()] {
+    for changed in [table(20).replace("s2,", "S2,"), "sensor,at,value,note\n".into(), table(20)[..60].into()]
+    {
         files.put("t.csv", changed);
         let failure = read_on().unwrap_err();
-        assert!(failure.is_retryable() && failure.reason().contains("changed while it was being read"), "{failure}");
+        assert!(
+            failure.is_retryable() && failure.reason().contains("changed while it was being read"),
+            "{failure}"
+        );
     }
     files.put("t.csv", "other,columns\n");
     assert!(open(&path, Some(&cursor)).err().unwrap().reason().contains("has no column \"sensor\""));
@@ -173,7 +177,9 @@ fn json_lines_are_read_and_what_is_none_is_rejected() {
     let files = Files::new();
     let text = "{\"sensor\":\"a\",\"at\":1,\"value\":2}\n\n{\"sensor\":\"\\\"\",\"at\":2}\n{\"sensor\":1}\nnot json\n";
     let path = files.put("t.jsonl", text);
-    let mut reader = FileReader::<JsonRows<Reading>>::open(&path, JsonRows::default(), extract(), 1000, HOUR, None).unwrap();
+    let mut reader =
+        FileReader::<JsonRows<Reading>>::open(&path, JsonRows::default(), extract(), 1000, HOUR, None)
+            .unwrap();
     let chunk = reader.read(request(100)).unwrap();
     let sensors: Vec<&str> = chunk.records.iter().map(|record| record.value.sensor.as_str()).collect();
     assert_eq!(sensors, ["a", "\""]);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::source::file::cut::LONG_ROW_KEPT_BYTES;
 use crate::source::file::testing::{Files, gzip};
 use proptest::prelude::*;
 
@@ -65,7 +66,8 @@ fn a_row_over_the_limit_costs_one_row_and_not_the_memory() {
 
 #[test]
 fn a_stray_quote_costs_its_line_and_not_the_file() {
-    let expected = [row(1, "a,\"b", RowKind::Unclosed), row(2, "c,d", RowKind::Plain), row(3, "e,f", RowKind::Plain)];
+    let expected =
+        [row(1, "a,\"b", RowKind::Unclosed), row(2, "c,d", RowKind::Plain), row(3, "e,f", RowKind::Plain)];
     assert_eq!(cut(b"a,\"b\nc,d\ne,f\n", 100), expected, "up to the end of the file");
     assert_eq!(cut(b"a,\"b\nc,d\ne,f\n", 8), expected, "up to the row limit");
     assert_eq!(cut(b"a,\"b", 100), [row(1, "a,\"b", RowKind::Unclosed)]);

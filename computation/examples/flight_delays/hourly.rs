@@ -1,0 +1,170 @@
+//! Stage 2: the flights of each airport and hour, counted, and told once the hour is complete.
+
+use crate::flight::Flight;
+use crate::hour::Hour;
+use pelton::{Computation, Context, Declaration, EventTime, Failure, Fired, Input, Stream, Timer, Value};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Scheduled departures, keyed by airport.
+pub(crate) static DEPARTURES: Stream<Flight> = Stream::new("departures");
+/// Complete hours, keyed by airport, each airport's in order of time.
+pub(crate) static BUCKETS: Stream<Bucket> = Stream::new("buckets");
+
+/// The hours of an airport that are not complete yet. Even a source that is a day out of order keeps no
+/// more than two days of them open, so they are one small value, read and written as a whole.
+static OPEN: Value<BTreeMap<Hour, Tally>> = Value::new("open");
+
+const CLOSE: &str = "close";
+
+/// The flights of an hour so far.
+///
+/// Whole numbers, so that the order in which flights arrive does not show in the mean (I12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    departed: u32,
+    cancelled: u32,
+    delay_minutes_sum: i64,
+}
+
+/// A complete hour of an airport, as `hourly.jsonl` has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Bucket {
+    /// The airport.
+    pub(crate) origin: String,
+    /// The hour that the flights were scheduled in.
+    pub(crate) hour: Hour,
+    /// How many left.
+    pub(crate) departed: u32,
+    /// How many never did.
+    pub(crate) cancelled: u32,
+    /// How late those that left were on average; nothing if none left.
+    pub(crate) delay_minutes_mean: Option<f64>,
+}
+
+impl Tally {
+    fn add(&mut self, delay_minutes: Option<i32>) {
+        match delay_minutes {
+            Some(minutes) => {
+                self.departed += 1;
+                self.delay_minutes_sum += i64::from(minutes);
+            }
+            None => self.cancelled += 1,
+        }
+    }
+
+    /// The sum is exact as a float: 2^53 minutes are 17 billion years.
+    #[expect(clippy::cast_precision_loss, reason = "see above")]
+    fn delay_minutes_mean(&self) -> Option<f64> {
+        (self.departed > 0).then(|| self.delay_minutes_sum as f64 / f64::from(self.departed))
+    }
+
+    fn complete(self, origin: &str, hour: Hour) -> Bucket {
+        Bucket {
+            origin: origin.to_owned(),
+            hour,
+            departed: self.departed,
+            cancelled: self.cancelled,
+            delay_minutes_mean: self.delay_minutes_mean(),
+        }
+    }
+}
+
+/// Counts flights by the hour they were scheduled in.
+///
+/// A flight is late if its hour was told already, that is, if the low watermark has reached the hour's end.
+#[derive(Clone, Debug)]
+pub(crate) struct Hourly;
+
+impl Computation for Hourly {
+    type Input = Flight;
+
+    fn declare(&self, declaration: &mut Declaration) {
+        declaration.cell(&OPEN).output(&BUCKETS);
+    }
+
+    async fn process(&mut self, cx: &mut Context<'_>, input: Input<Flight>) -> Result<(), Failure> {
+        let (hour, delay_minutes) = (input.value.time_hour, input.value.delay_minutes());
+        if hour.end() <= cx.input_watermark() {
+            cx.drop_late();
+            return Ok(());
+        }
+        let mut open = OPEN.get(cx).await?.unwrap_or_default();
+        let is_next_to_close = open.keys().next().is_none_or(|first| hour < *first);
+        open.entry(hour).or_default().add(delay_minutes);
+        OPEN.set(cx, &open)?;
+        if is_next_to_close {
+            cx.set_timer(close(hour))?;
+        }
+        Ok(())
+    }
+
+    async fn on_timer(&mut self, cx: &mut Context<'_>, _timer: Fired) -> Result<(), Failure> {
+        let origin = cx.key().clone();
+        let mut open = OPEN.get(cx).await?.unwrap_or_default();
+        for (hour, tally) in take_complete(&mut open, cx.input_watermark()) {
+            let bucket = tally.complete(&origin.to_string(), hour);
+            cx.emit(&BUCKETS, origin.clone(), hour.end(), &bucket)?;
+        }
+        match open.keys().next() {
+            Some(hour) => {
+                cx.set_timer(close(*hour))?;
+                OPEN.set(cx, &open)
+            }
+            None => OPEN.clear(cx),
+        }
+    }
+}
+
+/// The one timer of an airport: the end of its first open hour. That is the event time of the bucket as well,
+/// so it holds the output watermark where it must: a bucket is never late downstream.
+fn close(hour: Hour) -> Timer {
+    Timer::event(CLOSE, hour.end())
+}
+
+/// Takes the hours that no more flights are expected for, in order of time.
+fn take_complete(open: &mut BTreeMap<Hour, Tally>, watermark: EventTime) -> Vec<(Hour, Tally)> {
+    let mut complete = Vec::new();
+    while let Some(first) = open.first_entry()
+        && first.key().end() <= watermark
+    {
+        complete.push(first.remove_entry());
+    }
+    complete
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hour(text: &str) -> Hour {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_mean_does_not_depend_on_order_and_is_missing_where_none_left() {
+        let of = |delays: &[Option<i32>]| {
+            let mut tally = Tally::default();
+            delays.iter().for_each(|delay| tally.add(*delay));
+            tally.complete("JFK", hour("2013-01-01T10:00:00Z"))
+        };
+        let bucket = of(&[Some(-3), None, Some(10), Some(22)]);
+        assert_eq!((bucket.departed, bucket.cancelled), (3, 1));
+        assert_eq!(bucket, of(&[Some(22), Some(10), Some(-3), None]));
+        assert_eq!(
+            serde_json::to_string(&of(&[Some(7), Some(8), None])).unwrap(),
+            r#"{"origin":"JFK","hour":"2013-01-01T10:00:00Z","departed":2,"cancelled":1,"delay_minutes_mean":7.5}"#
+        );
+        assert_eq!(of(&[None]).delay_minutes_mean, None);
+    }
+
+    #[test]
+    fn an_hour_is_complete_once_the_watermark_has_reached_its_end() {
+        let (ten, noon) = (hour("2013-01-01T10:00:00Z"), hour("2013-01-01T12:00:00Z"));
+        let mut open = BTreeMap::from([(noon, Tally::default()), (ten, Tally::default())]);
+        let early = EventTime::from_micros(ten.end().as_micros() - 1);
+        assert_eq!(take_complete(&mut open, early), []);
+        assert_eq!(take_complete(&mut open, ten.end()), [(ten, Tally::default())]);
+        assert_eq!(take_complete(&mut open, EventTime::MAX), [(noon, Tally::default())]);
+    }
+}
