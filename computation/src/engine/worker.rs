@@ -14,7 +14,7 @@ pub(crate) use open::refuse_other_pipelines;
 pub(crate) use status::IntervalStatus;
 pub use status::{ComputationStatus, PipelineStatus};
 
-use super::bundle::Processor;
+use super::bundle::{Processor, panic_message};
 use super::clock::{ClockHandle, WallClock};
 use super::interval::IntervalOptions;
 use super::interval::task::{Ended, IntervalTask, Request, Stopped};
@@ -26,7 +26,9 @@ use pelton_domain::{Key, KeyInterval, Name};
 use pelton_injector::{Assigned, Injector, Worker};
 use pelton_statestore::fence::{Tokens, random_tokens, take_over};
 use pelton_statestore::{ComputationKeys, PipelineKeys, Reign, StoreHandle};
+use futures_util::FutureExt;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
@@ -204,7 +206,9 @@ impl Shared {
         let mut delay = Duration::from_millis(10);
         let interval = assigned.assignment.interval;
         loop {
-            let ended = self.run_once(computation, &assigned, reign.take(), &life).await;
+            let run = AssertUnwindSafe(self.run_once(computation, &assigned, reign.take(), &life)).catch_unwind().await;
+            // User code's panics are caught around each call: this is the engine's own, a broken invariant.
+            let ended = run.unwrap_or_else(|panic| Ended::Failed(format!("a bug: {}", panic_message(panic.as_ref()))));
             let reason = match ended {
                 Ended::Stopped(stopped) => return Some(stopped),
                 Ended::Failed(reason) => {
@@ -265,7 +269,7 @@ impl Shared {
             Ok(core) => core,
             Err(failure) => return Ended::Failed(format!("{} {interval} cannot be read: {failure}", hosted.spec.name)),
         };
-        life.status.update(&core.totals);
+        life.status.recovered(&core.totals);
         let (mailbox, mail) = mpsc::unbounded_channel();
         let party = Party { address: address(computation, interval), sequencer };
         self.router.add(interval, party, mailbox);

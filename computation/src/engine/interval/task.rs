@@ -232,6 +232,8 @@ impl IntervalTask {
                 self.core.committed(Committed::of(batch), table);
                 Ok(())
             }
+            // Every call's effects are bounded, so this is a bug; doing it again would end the same way.
+            Err(error @ FencedError::TooLarge { .. }) => Err(Ended::Failed(error.to_string())),
             Err(FencedError::Fatal(fault)) => Err(Ended::Failed(format!("the store failed: {fault}"))),
             Err(error) => Err(Ended::Abandoned(error.to_string())),
         }
