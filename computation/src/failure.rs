@@ -9,6 +9,7 @@ use std::time::Duration;
 /// * [`Failure::retry`]: the engine calls again, after a growing delay; meanwhile only this key waits, and
 ///   after a grace its records are parked.
 /// * [`Failure::permanent`]: the record goes to the dead-letter stream of the computation with this reason.
+/// * [`Failure::stop`]: the whole pipeline stops, such as for an input that is damaged.
 ///
 /// A panic, and a call that does not return within its deadline, count as retryable until the computation's
 /// attempts are used up, then as permanent.
@@ -27,7 +28,9 @@ pub(crate) enum FailureKind {
     Permanent,
     /// The call panicked or overran its deadline: call again until the attempts are used up.
     Crashed,
-    /// The engine itself cannot go on: the interval is abandoned and taken over afresh.
+    /// The pipeline cannot go on.
+    Stop,
+    /// The engine itself cannot go on: the store failed, or holds what cannot be read.
     Engine,
 }
 
@@ -48,6 +51,13 @@ impl Failure {
     #[must_use]
     pub fn permanent(reason: impl fmt::Display) -> Self {
         Self { kind: FailureKind::Permanent, reason: reason.to_string() }
+    }
+
+    /// "Nothing can go on before somebody has mended this": the pipeline stops with this reason. What is
+    /// committed stays, this call leaves nothing behind, and another run begins with it again.
+    #[must_use]
+    pub fn stop(reason: impl fmt::Display) -> Self {
+        Self { kind: FailureKind::Stop, reason: reason.to_string() }
     }
 
     pub(crate) fn crashed(reason: impl fmt::Display) -> Self {

@@ -31,7 +31,7 @@ pub use context::Context;
 pub use engine::clock::{Clock, ClockHandle, ManualClock, WallClock};
 pub use engine::interval::IntervalOptions;
 pub use engine::router::{MailFate, MailFault, MailKind};
-pub use engine::worker::{ComputationStatus, Engine, EngineOptions, PipelineFailed, PipelineStatus, ReshapeFailed, StartError};
+pub use engine::worker::{ComputationStatus, DeadLetterError, Engine, EngineOptions, PipelineFailed, PipelineStatus, ReshapeFailed, StartError, StoredDeadLetter};
 pub use failure::Failure;
 pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 pub use pelton_statestore::fence::Counters;

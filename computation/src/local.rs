@@ -93,15 +93,17 @@ pub async fn run_on(pipeline: Pipeline, store: StoreHandle, options: LocalOption
     let clock = options.engine.clock.clone();
     let engine = Engine::start(pipeline, store, options.engine).await?;
     engine.started().await?;
-    let (began, before) = (clock.now(), engine.status());
+    let (began, before) = (clock.now(), engine.recovered());
     let mut reporter = Reporter::new(shown(options.progress), engine.name(), before.clone());
+    // One listener for the whole run, so that no signal falls between two turns.
+    let mut interrupt = std::pin::pin!(interrupted());
     let outcome = loop {
         tokio::select! {
             finished = engine.finished() => {
                 finished?;
                 break Outcome::Finished;
             }
-            () = interrupted() => break Outcome::Stopped,
+            () = &mut interrupt => break Outcome::Stopped,
             () = tokio::time::sleep(reporter.interval()) => reporter.show(&engine.status(), clock.now()),
         }
     };

@@ -136,6 +136,40 @@ pub fn counting(total: u64, chunk: u64, keys: u64, seen: Collect) -> Pipeline {
         .expect("a sound graph")
 }
 
+static RELAYED: Stream<u64> = Stream::new("relayed");
+
+/// Passes numbers on, under the same key and time.
+#[derive(Clone, Debug)]
+struct Relay;
+
+impl Computation for Relay {
+    type Input = u64;
+
+    fn declare(&self, declaration: &mut Declaration) {
+        declaration.output(&RELAYED);
+    }
+
+    async fn process(&mut self, cx: &mut Context<'_>, input: Input<u64>) -> Result<(), Failure> {
+        cx.emit(&RELAYED, input.key, input.event_time, &input.value)
+    }
+}
+
+/// The counting pipeline with a weak relay before the count.
+///
+/// # Panics
+/// Never: the graph is sound.
+#[must_use]
+#[expect(clippy::expect_used, reason = "the graph is fixed")]
+pub fn counting_weakly(total: u64, chunk: u64, keys: u64, seen: Collect) -> Pipeline {
+    Pipeline::builder("counting")
+        .with(Step::new("numbers", Numbers { total, chunk, keys }).starts_with_key("numbers").intervals(1))
+        .with(Step::new("relay", Relay).reads(&NUMBERS).weak().intervals(2))
+        .with(Step::new("count", Counter).reads(&RELAYED).intervals(2))
+        .with(Step::new("collect", seen).reads(&COUNTS).intervals(1))
+        .build()
+        .expect("a sound graph")
+}
+
 /// What every key's last count must be.
 #[must_use]
 pub fn expected(total: u64, keys: u64) -> std::collections::BTreeMap<u64, Count> {

@@ -6,6 +6,7 @@ use super::rows::SealedRows;
 use bytes::Bytes;
 use pelton_domain::{CommitNumber, EventTime, ProcessingTime, RecordId, SystemTime};
 use pelton_statestore::Write;
+use std::collections::HashSet;
 use pelton_statestore::fence::{Counters, FenceUpdate};
 
 /// Names a delivery that waits to be acknowledged, within its interval.
@@ -32,6 +33,8 @@ pub(crate) struct Batch {
     pub(crate) bytes: usize,
     /// Parked records and dead letters so far: they are numbered by commit and place.
     pub(crate) numbered: u32,
+    /// The dead letters that it replays.
+    pub(crate) replayed: HashSet<Bytes>,
     /// The earliest hold that it lets go beside those of timers: parked records taken up.
     pub(crate) released: Option<EventTime>,
 }

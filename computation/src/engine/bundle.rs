@@ -177,10 +177,11 @@ async fn guarded(call: impl Future<Output = Result<(), Failure>> + Send, deadlin
             Err(_) => return Err(Failure::crashed(format!("the call did not return within {deadline:?}"))),
         },
     };
-    ended.unwrap_or_else(|panic| Err(Failure::crashed(format!("the call panicked: {}", message(panic.as_ref())))))
+    ended.unwrap_or_else(|panic| Err(Failure::crashed(format!("the call panicked: {}", panic_message(panic.as_ref())))))
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (_, Some(text)) => text,

@@ -146,6 +146,13 @@ impl Failing {
         due.into_iter().map(|(_, key)| key.clone()).collect()
     }
 
+    /// `key` is not to be tried before `at`.
+    pub(crate) fn postpone(&mut self, key: &Key, at: ProcessingTime) {
+        if let Some(failing) = self.keys.get_mut(key) {
+            failing.retry_at = at;
+        }
+    }
+
     /// `key` is tried in this bundle: takes its waiting records.
     pub(crate) fn start(&mut self, key: &Key) -> VecDeque<RecordWork> {
         match self.keys.get_mut(key) {

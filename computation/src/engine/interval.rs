@@ -5,6 +5,7 @@
 //! | [`core`] | everything the interval holds; taking in mail and admitting records (I4, I6, I9) |
 //! | [`calls`] | what becomes of a call: kept, tried again, parked, given up (I8, I10) |
 //! | [`commit`] | sealing a batch, and what follows once it has committed (I1 to I5) |
+//! | [`replay`] | dead letters, from the store to the queue of their key (I10) |
 //! | [`report`] | the one number that says how far it is (I6, I7) |
 //! | [`task`] | the loop around them |
 //!
@@ -15,6 +16,7 @@
 pub(crate) mod calls;
 pub(crate) mod commit;
 pub(crate) mod core;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod task;
 

@@ -22,8 +22,12 @@ use std::time::Duration;
 
 /// What the effects of one call may weigh beside a full batch.
 const CALL_BYTES_MAX: usize = 4_000_000;
-/// What a stored chunk needs around one production.
-const PRODUCTION_OVERHEAD_BYTES: usize = 256;
+/// What a stored chunk, parked record or dead letter needs around one record: its error text included.
+const PRODUCTION_OVERHEAD_BYTES: usize = 4096;
+/// What stands around a key and sub-key in the store.
+const KEY_OVERHEAD_BYTES: usize = 400;
+/// The longest error text of a dead letter or parked record.
+pub(crate) const ERROR_BYTES_MAX: usize = 300;
 
 pub(crate) struct Scope {
     pub(crate) spec: Arc<ComputationSpec>,
@@ -93,6 +97,11 @@ impl Scope {
         self.batch.return_to(self.mark);
     }
 
+    /// The interval cannot go on, for this reason.
+    pub(crate) fn set_fault(&mut self, reason: String) {
+        self.fault.get_or_insert(reason);
+    }
+
     pub(crate) fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
@@ -123,6 +132,14 @@ impl Scope {
     /// Sets or removes an entry.
     pub(crate) fn put(&mut self, key: &Key, entry: EntryKey, value: Option<Bytes>) -> Result<(), Failure> {
         let size = value.as_ref().map_or(0, Bytes::len);
+        if key.as_bytes().len() + entry.namespace.len() + entry.sub_key.len() + KEY_OVERHEAD_BYTES > self.limits.key_bytes_max {
+            return Err(Failure::permanent(format!(
+                "a sub-key of cell {} weighs {} bytes: with its key it is over the store's limit of {} bytes for a key",
+                self.cell_name(entry.cell),
+                entry.sub_key.len(),
+                self.limits.key_bytes_max,
+            )));
+        }
         if size > self.limits.value_bytes_max {
             let (cell, limit) = (self.cell_name(entry.cell), self.limits.value_bytes_max);
             return Err(Failure::permanent(format!(
@@ -317,6 +334,7 @@ impl Scope {
     /// Gives something up: an entry in the store, a count, and a record on the dead-letter stream.
     pub(crate) fn dead_letter(&mut self, key: &Key, letter: store::DeadLetter, cause: Option<RecordId>) -> Result<(), Failure> {
         let attempts = letter.attempts;
+        let letter = bounded(letter, self.limits.value_bytes_max);
         let report = crate::stream::DeadLetter {
             computation: self.spec.name.to_string(),
             key: key.to_string(),
@@ -339,6 +357,22 @@ impl Scope {
         }
         Ok(())
     }
+}
+
+/// A dead letter that fits into a store value: error text, and a value that came from outside, are cut.
+fn bounded(mut letter: store::DeadLetter, value_bytes_max: usize) -> store::DeadLetter {
+    let room = value_bytes_max.saturating_sub(PRODUCTION_OVERHEAD_BYTES + letter.key.len());
+    if letter.value.len() > room {
+        letter.error = format!("{} (cut from {} bytes)", letter.error, letter.value.len());
+        letter.value.truncate(room);
+    }
+    letter.error = cut(&letter.error).to_owned();
+    letter
+}
+
+/// At most so much of an error text, at a character's edge.
+pub(crate) fn cut(error: &str) -> &str {
+    error.get(..error.floor_char_boundary(ERROR_BYTES_MAX)).unwrap_or(error)
 }
 
 /// Text where it is UTF-8, else hexadecimal.

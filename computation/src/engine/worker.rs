@@ -3,19 +3,21 @@
 //! [`Engine`] is a worker with the injector in the same process: what the local runner and the tests use.
 
 mod control;
+mod dead_letters;
 mod open;
 mod status;
 
 pub use control::{PipelineFailed, ReshapeFailed};
+pub use dead_letters::{DeadLetterError, StoredDeadLetter};
 pub use open::StartError;
 pub(crate) use open::refuse_other_pipelines;
 pub(crate) use status::IntervalStatus;
 pub use status::{ComputationStatus, PipelineStatus};
 
-use super::bundle::Processor;
+use super::bundle::{Processor, panic_message};
 use super::clock::{ClockHandle, WallClock};
 use super::interval::IntervalOptions;
-use super::interval::task::{Ended, IntervalTask, Stopped};
+use super::interval::task::{Ended, IntervalTask, Request, Stopped};
 use super::recovery::{Recovery, id_floor};
 use super::router::{MailFault, Router, address};
 use super::channel::Party;
@@ -24,10 +26,12 @@ use pelton_domain::{Key, KeyInterval, Name};
 use pelton_injector::{Assigned, Injector, Worker};
 use pelton_statestore::fence::{Tokens, random_tokens, take_over};
 use pelton_statestore::{ComputationKeys, PipelineKeys, Reign, StoreHandle};
+use futures_util::FutureExt;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -78,9 +82,20 @@ struct Hosted {
 struct Running {
     stop: CancellationToken,
     status: Arc<IntervalStatus>,
+    requests: mpsc::Sender<Request>,
     /// Ends with the reign, when it was stopped.
     task: JoinHandle<Option<Stopped>>,
 }
+
+/// What outlives the reigns of one interval.
+struct Life {
+    stop: CancellationToken,
+    status: Arc<IntervalStatus>,
+    requests: Arc<AsyncMutex<mpsc::Receiver<Request>>>,
+}
+
+/// Requests that wait for one interval.
+const REQUESTS_MAX: usize = 16;
 
 struct Shared {
     name: Name,
@@ -172,10 +187,12 @@ impl Shared {
         let Some(hosted) = self.hosted(computation) else { return };
         let (stop, status) = (CancellationToken::new(), Arc::new(IntervalStatus::default()));
         let interval = assigned.assignment.interval;
-        let task = self.clone().supervise(computation, assigned, reign, stop.clone(), status.clone());
+        let (requests, received) = mpsc::channel(REQUESTS_MAX);
+        let life = Life { stop: stop.clone(), status: status.clone(), requests: Arc::new(AsyncMutex::new(received)) };
+        let task = self.clone().supervise(computation, assigned, reign, life);
         let task = tokio::spawn(task);
         let mut running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.insert(interval, Running { stop, status, task });
+        running.insert(interval, Running { stop, status, requests, task });
     }
 
     /// Takes the interval over and runs it, again and again, until it is stopped or cannot go on.
@@ -184,13 +201,14 @@ impl Shared {
         computation: u32,
         mut assigned: Assigned,
         mut reign: Option<Reign>,
-        stop: CancellationToken,
-        status: Arc<IntervalStatus>,
+        life: Life,
     ) -> Option<Stopped> {
         let mut delay = Duration::from_millis(10);
         let interval = assigned.assignment.interval;
         loop {
-            let ended = self.run_once(computation, &assigned, reign.take(), &stop, &status).await;
+            let run = AssertUnwindSafe(self.run_once(computation, &assigned, reign.take(), &life)).catch_unwind().await;
+            // User code's panics are caught around each call: this is the engine's own, a broken invariant.
+            let ended = run.unwrap_or_else(|panic| Ended::Failed(format!("a bug: {}", panic_message(panic.as_ref()))));
             let reason = match ended {
                 Ended::Stopped(stopped) => return Some(stopped),
                 Ended::Failed(reason) => {
@@ -202,7 +220,7 @@ impl Shared {
             tracing::warn!(computation, %interval, reason, "an interval was abandoned and is taken over again");
             metrics::counter!("pelton_intervals_abandoned_total").increment(1);
             tokio::select! {
-                () = stop.cancelled() => return None,
+                () = life.stop.cancelled() => return None,
                 () = tokio::time::sleep(delay) => {}
             }
             delay = (delay * 2).min(RESTART_DELAY_MAX);
@@ -224,8 +242,7 @@ impl Shared {
         computation: u32,
         assigned: &Assigned,
         reign: Option<Reign>,
-        stop: &CancellationToken,
-        status: &Arc<IntervalStatus>,
+        life: &Life,
     ) -> Ended {
         let Some(hosted) = self.hosted(computation) else { return Ended::Failed("no such computation".into()) };
         let (interval, sequencer) = (assigned.assignment.interval, assigned.assignment.sequencer);
@@ -252,7 +269,7 @@ impl Shared {
             Ok(core) => core,
             Err(failure) => return Ended::Failed(format!("{} {interval} cannot be read: {failure}", hosted.spec.name)),
         };
-        status.update(&core.totals);
+        life.status.recovered(&core.totals);
         let (mailbox, mail) = mpsc::unbounded_channel();
         let party = Party { address: address(computation, interval), sequencer };
         self.router.add(interval, party, mailbox);
@@ -265,11 +282,13 @@ impl Shared {
             router: self.router.clone(),
             injector: self.injector.clone(),
             clock: self.options.clock.clone(),
-            stop: stop.clone(),
-            status: status.clone(),
+            stop: life.stop.clone(),
+            status: life.status.clone(),
+            requests: life.requests.clone(),
+            answers: Vec::new(),
         };
         let ended = task.run().await;
-        status.unobserved();
+        life.status.unobserved();
         self.router.remove(party);
         ended
     }

@@ -3,6 +3,7 @@
 use super::super::bundle::Work;
 use super::super::failing::RecordWork;
 use super::super::outbox::Item;
+use super::super::scope::cut;
 use super::core::Core;
 use crate::context::Context;
 use crate::failure::{Failure, FailureKind};
@@ -13,6 +14,8 @@ use pelton_proto::{Message, convert, store};
 use pelton_statestore::{Scan, Write};
 use std::collections::VecDeque;
 
+/// What the dead letters of one commit may weigh, beside a full batch.
+const GIVE_UP_BYTES_MAX: usize = 4_000_000;
 /// Parked records tried in one bundle.
 const PARKED_PAGE: usize = 64;
 
@@ -126,6 +129,7 @@ impl Core {
         let attempts = self.failing.attempts(&key) + 1;
         let delay = match failure.kind {
             FailureKind::Engine => return,
+            FailureKind::Stop => return self.stop(&work, &failure),
             FailureKind::Permanent => return self.give_up(work, &failure.reason, attempts),
             FailureKind::Crashed if attempts >= policy.crashes_max => {
                 return self.give_up(work, &failure.reason, attempts);
@@ -145,6 +149,11 @@ impl Core {
             Work::Parked { .. } => None,
         };
         self.failing.failed(&key, record, failure.reason, delay, &policy, self.scope.now);
+    }
+
+    /// The pipeline cannot go on: what the call began stays undone, in the store and at its senders.
+    fn stop(&mut self, work: &Work, failure: &Failure) {
+        self.scope.set_fault(format!("{}, key {}: {failure}", self.scope.spec.name, work.key()));
     }
 
     /// The work goes to the dead letters, with its error (I10).
@@ -188,7 +197,7 @@ impl Core {
     }
 
     /// Commits a record to the durable queue of its key, with its id, and lets its senders go (I9).
-    fn park(&mut self, record: RecordWork) {
+    pub(super) fn park(&mut self, record: RecordWork) {
         let key = record.item.record.key.clone();
         let number = self.scope.batch.next_number();
         let Item { stream, record: r } = &record.item;
@@ -199,7 +208,7 @@ impl Core {
             event_time_us: r.event_time.as_micros(),
             parked_at_us: self.scope.now.as_micros(),
             attempts: self.failing.attempts(&key),
-            error: self.failing.error(&key).to_owned(),
+            error: cut(self.failing.error(&key)).to_owned(),
         };
         let place = self.scope.keys.parked(&key, number);
         self.scope.batch.write(Write::Put { key: place, value: parked.encode_to_vec().into() });
@@ -228,6 +237,10 @@ impl Core {
         let attempts = self.failing.attempts(key);
         // The open batch may hold parked records that no scan sees; they are given up once they have committed.
         for (number, item) in self.parked_records(key, usize::MAX).await? {
+            if self.scope.batch.bytes > GIVE_UP_BYTES_MAX {
+                // The rest stays parked: it would not fit into the commit.
+                break;
+            }
             self.scope.begin();
             let letter = self.letter(key, Some(&item), error.to_owned(), attempts);
             self.dead_letter(key.clone(), letter, Some(item.record.id));
@@ -266,6 +279,11 @@ impl Core {
                 work.push_back(Work::Timer { address, entry });
             } else if self.failing.has_parked(&key) {
                 let parked = self.parked_records(&key, PARKED_PAGE).await?;
+                if parked.is_empty() {
+                    // What is parked of it is not committed yet.
+                    self.failing.postpone(&key, self.scope.now.plus(self.scope.spec.options.retry.delay_min));
+                    continue;
+                }
                 work.extend(parked.into_iter().map(|(number, item)| Work::Parked { number, item }));
             }
             work.extend(self.failing.start(&key).into_iter().map(Work::Record));

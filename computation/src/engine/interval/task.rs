@@ -12,13 +12,14 @@ use super::commit::Committed;
 use super::core::Core;
 use crate::engine::worker::IntervalStatus;
 use crate::timer::TimeDomain;
-use pelton_domain::{ProcessingTime, SystemTime};
+use pelton_domain::{CommitNumber, ProcessingTime, SystemTime};
 use pelton_injector::{AnnouncedTable, Injector, ReportRefused};
 use pelton_statestore::{FencedError, Reign};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// Calls of one bundle: short enough that mail and acknowledgements are seen in between.
@@ -45,12 +46,21 @@ pub(crate) struct Stopped {
     pub(crate) dedup_end: SystemTime,
 }
 
+/// What can be asked of a running interval.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Take the dead letters up again; answered with how many, once they are in a batch that has committed.
+    ReplayDeadLetters(oneshot::Sender<usize>),
+}
+
 /// The task of one interval.
 pub(crate) struct IntervalTask {
     pub(crate) core: Core,
     pub(crate) processor: Box<dyn Processor>,
     pub(crate) reign: Reign,
     pub(crate) mailbox: mpsc::UnboundedReceiver<Mail>,
+    pub(crate) requests: Arc<Mutex<mpsc::Receiver<Request>>>,
+    pub(crate) answers: Vec<(CommitNumber, oneshot::Sender<usize>, usize)>,
     pub(crate) router: Router,
     pub(crate) injector: Injector,
     pub(crate) clock: ClockHandle,
@@ -66,6 +76,8 @@ impl IntervalTask {
         let mut routes = self.router.changes();
         let mut announced = self.injector.subscribe();
         let mut table = self.router.table();
+        let requests = self.requests.clone();
+        let mut requests = requests.lock().await;
         let mut commit: Option<CommitTask> = None;
         self.core.scope.now = self.clock.now();
         self.apply(&announced.borrow_and_update());
@@ -99,6 +111,12 @@ impl IntervalTask {
                 mail = self.mailbox.recv() => match mail {
                     Some(mail) => self.take_mail(mail),
                     None => return Ended::Abandoned("its mailbox was closed".into()),
+                },
+                request = async { requests.recv().await } => match request {
+                    Some(request) => if let Err(ended) = self.take_request(request).await {
+                        return ended;
+                    },
+                    None => return Ended::Abandoned("its requests were closed".into()),
                 },
                 changed = announced.changed() => {
                     let news = announced.borrow_and_update().clone();
@@ -147,6 +165,7 @@ impl IntervalTask {
         let gathered = self.core.gather(room.min(BUNDLE_CALLS_MAX)).await;
         let work = gathered.map_err(|failure| self.fault(&failure))?;
         if work.is_empty() {
+            self.core.end_bundle();
             return Ok(());
         }
         let keys: Vec<_> = work.iter().map(|work| work.key().clone()).collect();
@@ -165,6 +184,13 @@ impl IntervalTask {
             Some(fault) => Ended::Failed(fault.to_owned()),
             None => Ended::Failed(failure.to_string()),
         }
+    }
+
+    async fn take_request(&mut self, request: Request) -> Result<(), Ended> {
+        let Request::ReplayDeadLetters(reply) = request;
+        let replayed = self.core.replay_dead_letters().await.map_err(|failure| self.fault(&failure))?;
+        self.answers.push((self.core.scope.batch.number, reply, replayed));
+        Ok(())
     }
 
     fn take_mail(&mut self, mail: Mail) {
@@ -202,11 +228,22 @@ impl IntervalTask {
                     return Err(Ended::Abandoned("a commit ended that nobody began".into()));
                 };
                 self.count(&batch);
+                self.answer(batch.number);
                 self.core.committed(Committed::of(batch), table);
                 Ok(())
             }
+            // Every call's effects are bounded, so this is a bug; doing it again would end the same way.
+            Err(error @ FencedError::TooLarge { .. }) => Err(Ended::Failed(error.to_string())),
             Err(FencedError::Fatal(fault)) => Err(Ended::Failed(format!("the store failed: {fault}"))),
             Err(error) => Err(Ended::Abandoned(error.to_string())),
+        }
+    }
+
+    /// Answers the requests whose effects are committed.
+    fn answer(&mut self, committed: CommitNumber) {
+        for (_, reply, count) in self.answers.extract_if(.., |(number, ..)| *number <= committed) {
+            // Nobody waits for it any more: the effects stay.
+            let _ = reply.send(count);
         }
     }
 

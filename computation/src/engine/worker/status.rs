@@ -4,7 +4,7 @@ use super::Engine;
 use crate::engine::interval::core::Core;
 use pelton_domain::{EventTime, Name};
 use pelton_statestore::fence::Counters;
-use std::sync::PoisonError;
+use std::sync::{OnceLock, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Figures of one interval, written by its task and read by anybody.
@@ -22,6 +22,7 @@ pub(crate) struct IntervalStatus {
     parked: AtomicU64,
     outbox_bytes: AtomicU64,
     observed: AtomicBool,
+    recovered: OnceLock<Counters>,
 }
 
 fn store(place: &AtomicU64, value: usize) {
@@ -29,6 +30,12 @@ fn store(place: &AtomicU64, value: usize) {
 }
 
 impl IntervalStatus {
+    /// Takes up the totals that the first take-over of this process found.
+    pub(crate) fn recovered(&self, totals: &Counters) {
+        let _ = self.recovered.set(*totals);
+        self.update(totals);
+    }
+
     /// Takes up the totals of a commit.
     pub(crate) fn update(&self, totals: &Counters) {
         self.records.store(totals.records, Ordering::Relaxed);
@@ -106,6 +113,19 @@ impl PipelineStatus {
 }
 
 impl Engine {
+    /// The totals that earlier runs on the store had reached when this one took over.
+    #[must_use]
+    pub fn recovered(&self) -> PipelineStatus {
+        let mut status = self.status();
+        for (computation, hosted) in status.computations.iter_mut().zip(self.shared.computations.values()) {
+            let running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
+            computation.totals = Counters::default();
+            let found = running.values().filter_map(|running| running.status.recovered.get());
+            found.for_each(|totals| computation.totals.add(totals));
+        }
+        status
+    }
+
     /// How far everything is.
     #[must_use]
     pub fn status(&self) -> PipelineStatus {

@@ -171,7 +171,7 @@ impl<F: FileFormat> FileReader<F> {
     fn fault(&mut self, fault: impl Display) -> Failure {
         let Place { offset, line, .. } = self.rows.place();
         let file = shown(self.rows.path());
-        Failure::retry(format!(
+        Failure::stop(format!(
             "{file}, line {line}, byte {offset}: {fault}. Everything before that was read; once the whole file is \
              in its place, reading goes on there"
         ))
@@ -179,7 +179,7 @@ impl<F: FileFormat> FileReader<F> {
 }
 
 fn changed(path: &Path, fault: impl Display) -> Failure {
-    Failure::retry(format!(
+    Failure::stop(format!(
         "{}: changed while it was being read: {fault}. Going on would lose or repeat rows; put the file back as it \
          was, or read it in a new pipeline",
         shown(path)
