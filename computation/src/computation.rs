@@ -1,11 +1,11 @@
 //! What a user writes: a keyed computation.
 
+use crate::codec::Codec;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::state::{CellSpec, StateCell};
 use crate::stream::{Stream, StreamType};
 use crate::timer::Fired;
-use crate::codec::Codec;
 use pelton_domain::{EventTime, Key, RecordId};
 use std::future::Future;
 
@@ -72,7 +72,11 @@ pub trait Computation: Clone + Send + 'static {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Handles one timer. The default does nothing.
-    fn on_timer(&mut self, cx: &mut Context<'_>, timer: Fired) -> impl Future<Output = Result<(), Failure>> + Send {
+    fn on_timer(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: Fired,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
         let _ = (cx, timer);
         async { Ok(()) }
     }

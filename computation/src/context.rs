@@ -155,7 +155,12 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// Where the value is over the store's limit.
-    pub fn dead_letter(&mut self, value: impl Into<Bytes>, reason: impl std::fmt::Display, event_time: EventTime) -> Result<(), Failure> {
+    pub fn dead_letter(
+        &mut self,
+        value: impl Into<Bytes>,
+        reason: impl std::fmt::Display,
+        event_time: EventTime,
+    ) -> Result<(), Failure> {
         let letter = store::DeadLetter {
             stream: 0,
             id: Bytes::new(),
@@ -196,8 +201,9 @@ impl<'a> Context<'a> {
     }
 
     fn open(&self, spec: &CellSpec, bytes: &Bytes) -> Result<Option<Bytes>, Failure> {
-        Envelope::read(bytes, spec, self.scope.now)
-            .map_err(|error| Failure::permanent(format!("cell {:?} of {}: {error}", spec.name, self.scope.spec.name)))
+        Envelope::read(bytes, spec, self.scope.now).map_err(|error| {
+            Failure::permanent(format!("cell {:?} of {}: {error}", spec.name, self.scope.spec.name))
+        })
     }
 
     pub(crate) fn write(&mut self, spec: &CellSpec, sub_key: &[u8], payload: &Bytes) -> Result<(), Failure> {

@@ -31,13 +31,16 @@ pub use context::Context;
 pub use engine::clock::{Clock, ClockHandle, ManualClock, WallClock};
 pub use engine::interval::IntervalOptions;
 pub use engine::router::{MailFate, MailFault, MailKind};
-pub use engine::worker::{ComputationStatus, DeadLetterError, Engine, EngineOptions, PipelineFailed, PipelineStatus, ReshapeFailed, StartError, StoredDeadLetter};
+pub use engine::worker::{
+    ComputationStatus, DeadLetterError, Engine, EngineOptions, PipelineFailed, PipelineStatus, ReshapeFailed,
+    StartError, StoredDeadLetter,
+};
 pub use failure::Failure;
 pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 pub use pelton_statestore::fence::Counters;
+pub use pipeline::{IntoSteps, Pipeline, PipelineError, RetryPolicy, Step};
 pub use sink::JsonLinesSink;
 pub use source::{CsvSource, JsonLinesSource};
-pub use pipeline::{IntoSteps, Pipeline, PipelineError, RetryPolicy, Step};
 pub use state::{Bag, Combiner, Combining, List, Map, Migration, Set, Value};
 pub use stream::{DeadLetter, Stream, dead_letters};
 pub use timer::{Fired, TimeDomain, Timer};

@@ -38,7 +38,12 @@ impl LocalOptions {
     /// A run on the store that `url` names.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { store: url.into(), engine: EngineOptions::default(), progress: Progress::Auto, share_store: false }
+        Self {
+            store: url.into(),
+            engine: EngineOptions::default(),
+            progress: Progress::Auto,
+            share_store: false,
+        }
     }
 }
 
@@ -86,7 +91,11 @@ pub async fn run(pipeline: Pipeline, options: LocalOptions) -> Result<Summary, R
 ///
 /// # Errors
 /// [`RunError`].
-pub async fn run_on(pipeline: Pipeline, store: StoreHandle, options: LocalOptions) -> Result<Summary, RunError> {
+pub async fn run_on(
+    pipeline: Pipeline,
+    store: StoreHandle,
+    options: LocalOptions,
+) -> Result<Summary, RunError> {
     if !options.share_store {
         crate::engine::worker::refuse_other_pipelines(&store, pipeline.name()).await?;
     }
@@ -114,7 +123,12 @@ pub async fn run_on(pipeline: Pipeline, store: StoreHandle, options: LocalOption
         () = interrupted() => return Err(RunError::Interrupted),
     }
     let elapsed = clock.now().as_micros().saturating_sub(began.as_micros());
-    Ok(Summary { outcome, before, after, elapsed: Duration::from_micros(u64::try_from(elapsed).unwrap_or(0)) })
+    Ok(Summary {
+        outcome,
+        before,
+        after,
+        elapsed: Duration::from_micros(u64::try_from(elapsed).unwrap_or(0)),
+    })
 }
 
 fn shown(progress: Progress) -> Progress {

@@ -103,8 +103,8 @@ impl store::Production {
 mod tests {
     use super::*;
     use pelton_domain::{Sequencer, SystemTime};
-    use prost::Message;
     use proptest::prelude::*;
+    use prost::Message;
 
     proptest! {
         #[test]

@@ -18,7 +18,10 @@ pub const STORE_META_KEY: &[u8] = &[LAYOUT_VERSION, 0];
 /// Every pipeline's keys: everything but the store's own description.
 #[must_use]
 pub fn all_pipelines() -> KeyRange {
-    KeyRange { start: Bytes::from_static(&[LAYOUT_VERSION, 1]), end: Bytes::from_static(&[LAYOUT_VERSION + 1]) }
+    KeyRange {
+        start: Bytes::from_static(&[LAYOUT_VERSION, 1]),
+        end: Bytes::from_static(&[LAYOUT_VERSION + 1]),
+    }
 }
 
 /// Which pipeline a key belongs to.
@@ -187,7 +190,12 @@ impl ComputationKeys {
     }
 
     /// Cuts prefix and kind off a key, and its position.
-    fn strip<'a>(&self, key: &'a [u8], kind: u8, name: &'static str) -> Result<(KeyPosition, &'a [u8]), MalformedKey> {
+    fn strip<'a>(
+        &self,
+        key: &'a [u8],
+        kind: u8,
+        name: &'static str,
+    ) -> Result<(KeyPosition, &'a [u8]), MalformedKey> {
         let malformed = MalformedKey { kind: name };
         let rest = key.strip_prefix(self.prefix.as_ref()).ok_or(malformed)?;
         let rest = rest.strip_prefix(&[kind]).ok_or(malformed)?;
@@ -415,7 +423,12 @@ impl ComputationKeys {
         self.read_numbered(encoded, kind::DEAD_LETTER, "dead letter")
     }
 
-    fn read_numbered(&self, encoded: &Bytes, kind: u8, name: &'static str) -> Result<(Key, u64), MalformedKey> {
+    fn read_numbered(
+        &self,
+        encoded: &Bytes,
+        kind: u8,
+        name: &'static str,
+    ) -> Result<(Key, u64), MalformedKey> {
         let malformed = MalformedKey { kind: name };
         let (_, rest) = self.strip(encoded, kind, name)?;
         let (key, rest) = take_long(rest).ok_or(malformed)?;

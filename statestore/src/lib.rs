@@ -23,7 +23,7 @@ pub mod url;
 pub use fence::{Fence, FencedError, Reign, TakeOverError};
 pub use keys::{ComputationKeys, PipelineKeys};
 pub use store::{
-    Commit, CommitError, KeyRange, Limits, OpenError, Page, Precondition, ReadError, Scan, StateStore, StoreFault,
-    StoreHandle, Write,
+    Commit, CommitError, KeyRange, Limits, OpenError, Page, Precondition, ReadError, Scan, StateStore,
+    StoreFault, StoreHandle, Write,
 };
 pub use url::open;

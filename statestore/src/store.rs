@@ -201,7 +201,8 @@ impl Commit {
     /// # Errors
     /// [`CommitError::TooLarge`] with what is too large, its size and the limit.
     pub fn check(&self, limits: &Limits) -> Result<(), CommitError> {
-        let fail = |what, size_bytes, limit_bytes| Err(CommitError::TooLarge { what, size_bytes, limit_bytes });
+        let fail =
+            |what, size_bytes, limit_bytes| Err(CommitError::TooLarge { what, size_bytes, limit_bytes });
         for write in &self.writes {
             if let Write::Put { key, value } = write {
                 if key.len() > limits.key_bytes_max {
@@ -344,7 +345,9 @@ mod tests {
     #[test]
     fn a_prefix_range_ends_after_its_last_key() {
         let range = KeyRange::of_prefix(&[1, 0xff]);
-        assert!(range.contains(&[1, 0xff, 0xff, 0xff]) && !range.contains(&[2]) && !range.contains(&[1, 0xfe]));
+        assert!(
+            range.contains(&[1, 0xff, 0xff, 0xff]) && !range.contains(&[2]) && !range.contains(&[1, 0xfe])
+        );
     }
 
     #[test]

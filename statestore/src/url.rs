@@ -21,7 +21,9 @@ pub fn open(url: &str) -> Result<StoreHandle, OpenError> {
         Some(("memory", "")) => Ok(Arc::new(Memory::new())),
         Some(("memory", _)) => fail("memory: takes nothing behind the colon"),
         Some(("embedded", "")) => fail("the path is missing"),
-        Some(("embedded", path)) => Ok(Arc::new(Embedded::open(Path::new(path), EmbeddedOptions::default())?)),
+        Some(("embedded", path)) => {
+            Ok(Arc::new(Embedded::open(Path::new(path), EmbeddedOptions::default())?))
+        }
         Some(("fdb", _)) => fail("FoundationDB is not built into this program"),
         Some((scheme, _)) => fail(&format!("there is no backend {scheme:?}")),
         None => fail("it has no scheme"),

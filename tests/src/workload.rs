@@ -5,7 +5,8 @@
 //! each output carries the running count of its key, and the collector refuses a count that does not follow.
 
 use pelton::{
-    Computation, Context, Declaration, EventTime, Failure, Fired, Input, Map, Pipeline, Step, Stream, Timer, Value,
+    Computation, Context, Declaration, EventTime, Failure, Fired, Input, Map, Pipeline, Step, Stream, Timer,
+    Value,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
@@ -113,7 +114,10 @@ impl Computation for Collect {
         let count = input.value;
         let before = LAST.get(cx, &count.key).await?.map_or(0, |last| last.count);
         if count.count != before + 1 {
-            return Err(Failure::permanent(format!("key {}: count {} follows {before}", count.key, count.count)));
+            return Err(Failure::permanent(format!(
+                "key {}: count {} follows {before}",
+                count.key, count.count
+            )));
         }
         LAST.insert(cx, &count.key, &count)?;
         self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(count.key, count);

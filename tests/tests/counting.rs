@@ -77,7 +77,8 @@ async fn splits_and_merges_under_load_change_nothing() {
     let seed = pelton_tests::seed();
     let mut random = StdRng::seed_from_u64(seed);
     let (store, seen): (StoreHandle, _) = (Arc::new(Memory::new()), Collect::default());
-    let engine = Engine::start(counting(TOTAL, 5, KEYS, seen.clone()), store, EngineOptions::default()).await.unwrap();
+    let engine =
+        Engine::start(counting(TOTAL, 5, KEYS, seen.clone()), store, EngineOptions::default()).await.unwrap();
     let mut changes = 0;
     while engine.status().computation("collect").unwrap().totals.records < TOTAL * 9 / 10 {
         let name = ["count", "count", "collect", "numbers"][random.random_range(0..4)];

@@ -3,12 +3,14 @@
 //! stand beside the decisions.
 
 use pelton::{
-    Computation, Context, Counters, Declaration, Engine, EngineOptions, EventTime, Failure, Input, ManualClock, MailFate,
-    Pipeline, ProcessingTime, RetryPolicy, Step, Value,
+    Computation, Context, Counters, Declaration, Engine, EngineOptions, EventTime, Failure, Input, MailFate,
+    ManualClock, Pipeline, ProcessingTime, RetryPolicy, Step, Value,
 };
 use pelton_statestore::memory::{FaultPlan, Memory};
 use pelton_statestore::{Commit, StoreHandle, Write};
-use pelton_tests::workload::{COUNTS, Collect, Counter, NUMBERS, Numbers, counting, counting_weakly, expected};
+use pelton_tests::workload::{
+    COUNTS, Collect, Counter, NUMBERS, Numbers, counting, counting_weakly, expected,
+};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,7 +75,9 @@ async fn a_duplicate_of_an_uncommitted_record_is_acknowledged_only_with_the_orig
     let mut options = EngineOptions::default();
     options.interval.resend_after = Duration::from_millis(5);
     options.mail_fault = Some(Arc::new(|_| MailFate::Twice));
-    let engine = Engine::start(counting(TOTAL, 50, KEYS, seen.clone()), Arc::new(memory.clone()), options).await.unwrap();
+    let engine = Engine::start(counting(TOTAL, 50, KEYS, seen.clone()), Arc::new(memory.clone()), options)
+        .await
+        .unwrap();
     gate.caught().await;
     // The originals are in flight; their senders send them again and again. Then all crash, and the commit is lost.
     tokio::time::sleep(Duration::from_millis(60)).await;
@@ -90,7 +94,8 @@ async fn private_runs_and_zombies_change_nothing() {
     let mut zombies = Vec::new();
     for _ in 0..6 {
         let pipeline = counting(TOTAL, 20, KEYS, seen.clone());
-        zombies.push(Engine::start(pipeline, Arc::new(memory.clone()), EngineOptions::default()).await.unwrap());
+        zombies
+            .push(Engine::start(pipeline, Arc::new(memory.clone()), EngineOptions::default()).await.unwrap());
         tokio::time::sleep(Duration::from_millis(random.random_range(1..25))).await;
     }
     // Each has fenced the one before, which runs on, on state that it can no longer commit.
@@ -128,7 +133,9 @@ async fn packed_ids_are_found_across_splits_merges_and_crashes() {
         let mut options = faulty_mail(seed ^ round);
         options.interval.dedup_bucket_ms = 50;
         let engine =
-            Engine::start(counting(TOTAL, 10, KEYS, seen.clone()), Arc::new(memory.clone()), options).await.unwrap();
+            Engine::start(counting(TOTAL, 10, KEYS, seen.clone()), Arc::new(memory.clone()), options)
+                .await
+                .unwrap();
         engine.started().await.unwrap();
         for name in ["count", "collect", "count"] {
             let intervals = engine.intervals(name);
@@ -181,7 +188,10 @@ async fn weak_ids_are_the_same_after_every_crash() {
 async fn nothing_advances_before_the_source_has_begun_and_all_ends_at_plus_infinity() {
     let memory = Memory::new();
     let first_records = |commit: &Commit| {
-        commit.writes.iter().any(|w| matches!(w, Write::Put { key, .. } if key.windows(7).any(|k| k == b"\x06cursor")))
+        commit
+            .writes
+            .iter()
+            .any(|w| matches!(w, Write::Put { key, .. } if key.windows(7).any(|k| k == b"\x06cursor")))
     };
     let gate = memory.hold_next_commit_where(first_records);
     let seen = Collect::default();
@@ -228,7 +238,9 @@ impl Computation for Stubborn {
 fn stubborn(recovered: &Arc<AtomicBool>, policy: RetryPolicy) -> Pipeline {
     let code = Stubborn { recovered: recovered.clone() };
     Pipeline::builder("stubborn")
-        .with(Step::new("numbers", Numbers { total: TOTAL, chunk: 50, keys: KEYS }).starts_with_key("numbers"))
+        .with(
+            Step::new("numbers", Numbers { total: TOTAL, chunk: 50, keys: KEYS }).starts_with_key("numbers"),
+        )
         .with(Step::new("count", code).reads(&NUMBERS).retry(policy))
         .build()
         .unwrap()
@@ -253,7 +265,8 @@ async fn a_failing_key_is_parked_holds_the_watermark_and_recovers_in_order() {
         ..RetryPolicy::default()
     };
     let of_key = (0..TOTAL).filter(|n| n % KEYS == 7).count() as u64;
-    let start = || Engine::start(stubborn(&recovered, policy), Arc::new(memory.clone()), EngineOptions::default());
+    let start =
+        || Engine::start(stubborn(&recovered, policy), Arc::new(memory.clone()), EngineOptions::default());
     let engine = start().await.unwrap();
     until("parking", &engine, |c| c.parked == of_key && c.totals.records == TOTAL - of_key).await;
     // Its senders do not wait for it, and its parked records hold what comes after (I7).
@@ -263,7 +276,8 @@ async fn a_failing_key_is_parked_holds_the_watermark_and_recovers_in_order() {
     assert_eq!((numbers.low_watermark, numbers.outbox_bytes), (EventTime::MAX, 0));
     engine.abort();
     let engine = start().await.unwrap();
-    until("the parked records after a crash", &engine, |c| c.parked == of_key && c.running == c.intervals).await;
+    until("the parked records after a crash", &engine, |c| c.parked == of_key && c.running == c.intervals)
+        .await;
     recovered.store(true, Ordering::SeqCst);
     finish(&engine).await;
     let count = totals(&engine, "count");
@@ -273,10 +287,13 @@ async fn a_failing_key_is_parked_holds_the_watermark_and_recovers_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_past_its_bound_goes_to_the_dead_letters_with_its_error() {
     let recovered = Arc::new(AtomicBool::new(false));
-    let policy = RetryPolicy { grace: Duration::from_millis(1), parked_records_max: 20, ..RetryPolicy::default() };
+    let policy =
+        RetryPolicy { grace: Duration::from_millis(1), parked_records_max: 20, ..RetryPolicy::default() };
     let memory = Memory::new();
     let engine =
-        Engine::start(stubborn(&recovered, policy), Arc::new(memory.clone()), EngineOptions::default()).await.unwrap();
+        Engine::start(stubborn(&recovered, policy), Arc::new(memory.clone()), EngineOptions::default())
+            .await
+            .unwrap();
     until("giving up", &engine, |c| c.totals.dead_lettered > 20).await;
     recovered.store(true, Ordering::SeqCst);
     finish(&engine).await;
@@ -284,7 +301,10 @@ async fn a_queue_past_its_bound_goes_to_the_dead_letters_with_its_error() {
     assert_eq!(count.records + count.dead_lettered, TOTAL, "I10: processed, or a dead letter");
     let letters = engine.dead_letters("count", 10_000).await.unwrap();
     assert_eq!(letters.len() as u64, count.dead_lettered);
-    assert!(letters.iter().any(|letter| letter.error.contains("parked records; the outside is down")), "{letters:?}");
+    assert!(
+        letters.iter().any(|letter| letter.error.contains("parked records; the outside is down")),
+        "{letters:?}"
+    );
 }
 
 /// Panics on one number, and never returns on another.
@@ -308,19 +328,23 @@ impl Computation for Broken {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn panics_overruns_and_permanent_errors_become_dead_letters_and_can_be_replayed() {
-    let policy = RetryPolicy { crashes_max: 2, delay_min: Duration::from_millis(1), ..RetryPolicy::default() };
+    let policy =
+        RetryPolicy { crashes_max: 2, delay_min: Duration::from_millis(1), ..RetryPolicy::default() };
     let pipeline = |fixed: bool| {
-        let numbers = Step::new("numbers", Numbers { total: TOTAL, chunk: 50, keys: KEYS }).starts_with_key("numbers");
+        let numbers =
+            Step::new("numbers", Numbers { total: TOTAL, chunk: 50, keys: KEYS }).starts_with_key("numbers");
         let builder = Pipeline::builder("broken").with(numbers);
         if fixed {
             let seen = Counter;
             return builder.with(Step::new("count", seen).reads(&NUMBERS)).build().unwrap();
         }
-        let code = Step::new("count", Broken).reads(&NUMBERS).retry(policy).deadline(Duration::from_millis(5));
+        let code =
+            Step::new("count", Broken).reads(&NUMBERS).retry(policy).deadline(Duration::from_millis(5));
         builder.with(code).build().unwrap()
     };
     let memory = Memory::new();
-    let engine = Engine::start(pipeline(false), Arc::new(memory.clone()), EngineOptions::default()).await.unwrap();
+    let engine =
+        Engine::start(pipeline(false), Arc::new(memory.clone()), EngineOptions::default()).await.unwrap();
     finish(&engine).await;
     let count = totals(&engine, "count");
     assert_eq!((count.records, count.dead_lettered), (TOTAL - 3, 3), "I10");

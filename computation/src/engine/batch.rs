@@ -6,8 +6,8 @@ use super::rows::SealedRows;
 use bytes::Bytes;
 use pelton_domain::{CommitNumber, EventTime, ProcessingTime, RecordId, SystemTime};
 use pelton_statestore::Write;
-use std::collections::HashSet;
 use pelton_statestore::fence::{Counters, FenceUpdate};
+use std::collections::HashSet;
 
 /// Names a delivery that waits to be acknowledged, within its interval.
 pub(crate) type ReceiptId = u64;
@@ -109,7 +109,8 @@ impl Batch {
 
     /// The earliest event time it holds: that of its productions, which are not yet in the outbox.
     pub(crate) fn hold(&self) -> EventTime {
-        let productions = self.productions.iter().chain(&self.weak_productions).map(|p| p.item.record.event_time).min();
+        let productions =
+            self.productions.iter().chain(&self.weak_productions).map(|p| p.item.record.event_time).min();
         productions.into_iter().chain(self.released).min().unwrap_or(EventTime::MAX)
     }
 }

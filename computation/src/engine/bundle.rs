@@ -115,9 +115,13 @@ impl<C: Computation> PerRecord<C> {
     }
 
     fn decode(&self, item: &Item) -> Result<Input<C::Input>, Failure> {
-        let (_, decoder) = self.decoders.iter().find(|(stream, _)| *stream == item.stream).ok_or_else(|| {
-            Failure::permanent(format!("a record of stream number {}, which is not read any more", item.stream))
-        })?;
+        let (_, decoder) =
+            self.decoders.iter().find(|(stream, _)| *stream == item.stream).ok_or_else(|| {
+                Failure::permanent(format!(
+                    "a record of stream number {}, which is not read any more",
+                    item.stream
+                ))
+            })?;
         let record = &item.record;
         Ok(Input {
             id: record.id,
@@ -167,7 +171,10 @@ impl<C: Computation + Sync> Processor for PerRecord<C> {
 
 /// Runs a call of user code: a panic or an overrun becomes a failure. The deadline costs nothing for a call
 /// that never waits.
-async fn guarded(call: impl Future<Output = Result<(), Failure>> + Send, deadline: Duration) -> Result<(), Failure> {
+async fn guarded(
+    call: impl Future<Output = Result<(), Failure>> + Send,
+    deadline: Duration,
+) -> Result<(), Failure> {
     let mut call = pin!(AssertUnwindSafe(call).catch_unwind());
     let first = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
     let ended = match first {
@@ -177,7 +184,9 @@ async fn guarded(call: impl Future<Output = Result<(), Failure>> + Send, deadlin
             Err(_) => return Err(Failure::crashed(format!("the call did not return within {deadline:?}"))),
         },
     };
-    ended.unwrap_or_else(|panic| Err(Failure::crashed(format!("the call panicked: {}", panic_message(panic.as_ref())))))
+    ended.unwrap_or_else(|panic| {
+        Err(Failure::crashed(format!("the call panicked: {}", panic_message(panic.as_ref()))))
+    })
 }
 
 /// What a panic said.

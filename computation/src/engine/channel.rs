@@ -79,7 +79,8 @@ impl SenderChannel {
     /// than the credit goes alone.
     pub(crate) fn next(&mut self, credit: Credit, now: ProcessingTime) -> Option<(u64, u64, Delivery)> {
         let head = self.queue.front()?;
-        let full = self.records + head.items.len() > credit.records_max || self.bytes + head.bytes > credit.bytes_max;
+        let full = self.records + head.items.len() > credit.records_max
+            || self.bytes + head.bytes > credit.bytes_max;
         if full && !self.on_their_way.is_empty() {
             return None;
         }
@@ -213,7 +214,11 @@ mod tests {
     fn delivery(chunk: u64) -> Delivery {
         let id = RecordId::assigned(SystemTime::from_millis(chunk), Sequencer::new(1).unwrap(), 0);
         let record = Record { id, key: Key::from("k"), value: Bytes::new(), event_time: EventTime::MIN };
-        Delivery { chunk: ChunkId::strong(CommitNumber(chunk)), items: vec![Item { stream: 1, record }].into(), bytes: 10 }
+        Delivery {
+            chunk: ChunkId::strong(CommitNumber(chunk)),
+            items: vec![Item { stream: 1, record }].into(),
+            bytes: 10,
+        }
     }
 
     proptest! {

@@ -79,7 +79,12 @@ impl Dedup {
     }
 
     /// Packs ids for the commit `commit`, under the interval that begins at `first`.
-    pub(crate) fn pack(&self, ids: &mut [RecordId], first: KeyPosition, commit: CommitNumber) -> Vec<(PackedEntry, bytes::Bytes)> {
+    pub(crate) fn pack(
+        &self,
+        ids: &mut [RecordId],
+        first: KeyPosition,
+        commit: CommitNumber,
+    ) -> Vec<(PackedEntry, bytes::Bytes)> {
         pack(ids, self.bucket_ms, first, commit)
     }
 
@@ -157,7 +162,9 @@ mod tests {
         dedup.admitted(id(5, 0));
         assert_eq!(dedup.admit(id(5, 0)), Admission::InFlight);
         let values = commit(&mut dedup, vec![id(5, 0)], 1);
-        let Admission::Ask(candidates) = dedup.admit(id(5, 0)) else { panic!("a committed id must be looked up") };
+        let Admission::Ask(candidates) = dedup.admit(id(5, 0)) else {
+            panic!("a committed id must be looked up")
+        };
         assert_eq!(candidates.len(), 1);
         assert!(unpack(&values[0]).unwrap().contains(&id(5, 0)));
     }
@@ -167,7 +174,10 @@ mod tests {
         let mut dedup = Dedup::new(1000, SystemTime::ZERO);
         commit(&mut dedup, vec![id(100, 0), id(1100, 0)], 1);
         assert_eq!(dedup.advance(SystemTime::from_millis(999)), None);
-        assert!(matches!(dedup.admit(id(100, 0)), Admission::Duplicate), "below the horizon it is a known duplicate");
+        assert!(
+            matches!(dedup.admit(id(100, 0)), Admission::Duplicate),
+            "below the horizon it is a known duplicate"
+        );
         assert_eq!(dedup.advance(SystemTime::from_millis(1050)), Some((0, 1)));
         assert!(matches!(dedup.admit(id(1100, 0)), Admission::Ask(_)), "I6: it can still be sent again");
         assert_eq!(dedup.admit(id(1100, 1)), Admission::New);

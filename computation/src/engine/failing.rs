@@ -55,7 +55,8 @@ pub(crate) struct Failing {
 
 /// The delay before attempt `attempts + 1`.
 pub(crate) fn backoff(policy: &RetryPolicy, attempts: u32) -> Duration {
-    let doubled = policy.delay_min.saturating_mul(1u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX));
+    let doubled =
+        policy.delay_min.saturating_mul(1u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX));
     doubled.min(policy.delay_max)
 }
 
@@ -166,7 +167,11 @@ impl Failing {
 
     /// The bundle is over: keys that were tried and have nothing left are failing no more, and are returned;
     /// those that have more are due at once.
-    pub(crate) fn end_bundle(&mut self, now: ProcessingTime, mut timers_left: impl FnMut(&Key) -> bool) -> Vec<Key> {
+    pub(crate) fn end_bundle(
+        &mut self,
+        now: ProcessingTime,
+        mut timers_left: impl FnMut(&Key) -> bool,
+    ) -> Vec<Key> {
         let mut released = Vec::new();
         for (key, failing) in self.keys.iter_mut().filter(|(_, failing)| failing.running) {
             failing.running = false;
@@ -191,7 +196,14 @@ impl Failing {
     }
 
     /// A record of `key` is parked under `number`, or was found parked by the scan after a take-over.
-    pub(crate) fn parked(&mut self, key: &Key, number: u64, item: &Item, at: ProcessingTime, now: ProcessingTime) {
+    pub(crate) fn parked(
+        &mut self,
+        key: &Key,
+        number: u64,
+        item: &Item,
+        at: ProcessingTime,
+        now: ProcessingTime,
+    ) {
         let failing = self.keys.entry(key.clone()).or_insert_with(|| FailingKey::new(now));
         let (event_time, bytes) = (item.record.event_time, item.record.size_bytes());
         failing.parked.insert(number, Parked { event_time, bytes, at });
@@ -224,7 +236,10 @@ impl Failing {
                 None
             }
         };
-        self.keys.iter().filter_map(|(key, f)| Some((key.clone(), format!("{}; {}", bound(f)?, f.error)))).collect()
+        self.keys
+            .iter()
+            .filter_map(|(key, f)| Some((key.clone(), format!("{}; {}", bound(f)?, f.error))))
+            .collect()
     }
 
     /// The last error of `key`.
@@ -316,7 +331,10 @@ mod tests {
         failing.parked(&key, 1, &waiting[0].item, later, later);
         assert_eq!(failing.hold(), EventTime::from_micros(5));
         assert_eq!(failing.watermark_of(&key, EventTime::from_micros(9)), EventTime::from_micros(5));
-        assert_eq!(failing.watermark_of(&Key::from("o"), EventTime::from_micros(9)), EventTime::from_micros(9));
+        assert_eq!(
+            failing.watermark_of(&Key::from("o"), EventTime::from_micros(9)),
+            EventTime::from_micros(9)
+        );
         assert_eq!(failing.past_bounds(&policy, later.plus(policy.parked_age_max)).len(), 1);
         assert_eq!(failing.unparked(&key, 1), Some(EventTime::from_micros(5)));
         assert_eq!(failing.hold(), EventTime::MAX);

@@ -110,7 +110,8 @@ impl Outbox {
         now: ProcessingTime,
     ) {
         let earliest = productions.iter().map(|p| p.item.record.event_time).min().unwrap_or(EventTime::MAX);
-        let oldest = productions.iter().map(|p| p.item.record.id.system_time()).min().unwrap_or(SystemTime::MAX);
+        let oldest =
+            productions.iter().map(|p| p.item.record.id.system_time()).min().unwrap_or(SystemTime::MAX);
         let bytes = productions.iter().map(|p| p.item.record.size_bytes()).sum();
         self.holds.add(earliest);
         *self.ids.entry(oldest).or_insert(0) += 1;
@@ -206,7 +207,8 @@ impl Outbox {
         let mut moving = std::mem::take(&mut self.homeless);
         for party in gone {
             if let Some(channel) = self.channels.remove(&party) {
-                moving.extend(channel.into_deliveries().map(|delivery| (party.address.computation, delivery)));
+                moving
+                    .extend(channel.into_deliveries().map(|delivery| (party.address.computation, delivery)));
             }
         }
         // Chunk numbers ascend with time, so sorting by them keeps the order of each producer key (I9).
@@ -229,7 +231,8 @@ impl Outbox {
     /// The store keys of acknowledged chunks, to be deleted in the next commit, with their names.
     pub(crate) fn removable(&mut self) -> (Vec<ChunkId>, Vec<Bytes>) {
         let numbers = std::mem::take(&mut self.removable);
-        let keys = numbers.iter().filter_map(|n| self.chunks.get(n)).flat_map(|c| c.keys.iter().cloned()).collect();
+        let keys =
+            numbers.iter().filter_map(|n| self.chunks.get(n)).flat_map(|c| c.keys.iter().cloned()).collect();
         (numbers, keys)
     }
 
@@ -282,8 +285,15 @@ impl Outbox {
     }
 
     /// What must be stored of a weak chunk that waits for stragglers: from then on it is in the store.
-    pub(crate) fn journal(&mut self, id: ChunkId, keys: &ComputationKeys, first: KeyPosition) -> Vec<(Bytes, Bytes)> {
-        let Some(chunk) = self.chunks.get_mut(&id).filter(|chunk| chunk.unacknowledged > 0) else { return Vec::new() };
+    pub(crate) fn journal(
+        &mut self,
+        id: ChunkId,
+        keys: &ComputationKeys,
+        first: KeyPosition,
+    ) -> Vec<(Bytes, Bytes)> {
+        let Some(chunk) = self.chunks.get_mut(&id).filter(|chunk| chunk.unacknowledged > 0) else {
+            return Vec::new();
+        };
         let parts = encode(keys, first, id, chunk.graph_version, &chunk.productions);
         chunk.keys = parts.iter().map(|(key, _)| key.clone()).collect();
         parts
@@ -328,7 +338,9 @@ pub(crate) fn encode(
             part.productions.push(store::Production::of(*stream, &production.producer_key, record));
         }
     }
-    let place = |part: usize| keys.outbox(first, id.number, id.part.saturating_add(u16::try_from(part).unwrap_or(u16::MAX)));
+    let place = |part: usize| {
+        keys.outbox(first, id.number, id.part.saturating_add(u16::try_from(part).unwrap_or(u16::MAX)))
+    };
     parts.iter().enumerate().map(|(i, part)| (place(i), part.encode_to_vec().into())).collect()
 }
 

@@ -3,6 +3,7 @@
 //! It runs only once the fence is taken, so that nothing of the old owner can land behind it (I1): every
 //! timer (I8), every unacknowledged production (I5), every remembered id (I6) and every parked record is found.
 
+use super::channel::Party;
 use super::clock::ClockHandle;
 use super::dedup::{Dedup, PackedEntry, unpack};
 use super::ids::IdClock;
@@ -13,7 +14,6 @@ use super::outbox::{self, ChunkId, Routes};
 use super::router::address;
 use super::scope::Scope;
 use super::timers::TimerEntry;
-use super::channel::Party;
 use crate::failure::Failure;
 use crate::pipeline::ComputationSpec;
 use pelton_domain::{CommitNumber, EventTime, KeyPosition, SystemTime};

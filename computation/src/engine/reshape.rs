@@ -8,7 +8,9 @@ use super::outbox::{self, ChunkId, Production};
 use pelton_domain::{CommitNumber, KeyInterval, KeyPosition, SystemTime};
 use pelton_proto::Malformed;
 use pelton_statestore::fence::reign::Part;
-use pelton_statestore::{ComputationKeys, FencedError, Precondition, ReadError, Reign, Scan, StoreHandle, Write};
+use pelton_statestore::{
+    ComputationKeys, FencedError, Precondition, ReadError, Reign, Scan, StoreHandle, Write,
+};
 use std::collections::BTreeMap;
 
 /// Why a split or merge did not happen.
@@ -42,7 +44,8 @@ pub(crate) async fn reshape(
             writes.push(Write::Delete { key });
             for production in productions {
                 let position = production.producer_key.position();
-                let part = parts.iter().map(|(interval, _)| *interval).find(|i: &KeyInterval| i.contains(position));
+                let part =
+                    parts.iter().map(|(interval, _)| *interval).find(|i: &KeyInterval| i.contains(position));
                 let first = part.map_or(position, KeyInterval::first);
                 moved.entry((first, number, version)).or_default().push(production);
             }

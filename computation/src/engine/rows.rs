@@ -142,7 +142,8 @@ impl Rows {
     pub(crate) fn clear(&mut self, key: &Key, namespace: &Bytes, cell: u16) {
         let row = self.rows.entry(key.clone()).or_default();
         let mut removed = Vec::new();
-        let doomed: Vec<EntryKey> = row.of_cell(namespace, cell, Bound::Unbounded).map(|(e, _)| e.clone()).collect();
+        let doomed: Vec<EntryKey> =
+            row.of_cell(namespace, cell, Bound::Unbounded).map(|(e, _)| e.clone()).collect();
         for entry in doomed {
             if let Some(slot) = row.entries.remove(&entry) {
                 self.bytes = self.bytes.saturating_sub(size(key, &entry, slot.value.as_ref()));
@@ -223,7 +224,12 @@ impl Rows {
     ///
     /// `cells` are the cells' names by place. Clears come first: an entry that was written before its clear
     /// is no longer in the row, and one written after must win.
-    pub(crate) fn seal(&mut self, keys: &ComputationKeys, cells: &[&'static str], writes: &mut Vec<Write>) -> SealedRows {
+    pub(crate) fn seal(
+        &mut self,
+        keys: &ComputationKeys,
+        cells: &[&'static str],
+        writes: &mut Vec<Write>,
+    ) -> SealedRows {
         debug_assert!(self.undo.is_empty(), "a batch ends between calls");
         let name = |cell: u16| cells.get(usize::from(cell)).map_or(&[][..], |name| name.as_bytes());
         for (key, namespace, cell) in &self.clears {
@@ -412,7 +418,11 @@ mod tests {
         rows.keep();
         rows.committed(first);
         assert!(rows.cached_bytes() <= 2000);
-        assert_eq!(rows.look_up(&Key::from(1), &entry("")), Known::Yes(value("y")), "I2: it is not committed yet");
+        assert_eq!(
+            rows.look_up(&Key::from(1), &entry("")),
+            Known::Yes(value("y")),
+            "I2: it is not committed yet"
+        );
         let (_, second) = seal(&mut rows);
         rows.committed(second);
     }

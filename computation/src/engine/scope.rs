@@ -132,7 +132,9 @@ impl Scope {
     /// Sets or removes an entry.
     pub(crate) fn put(&mut self, key: &Key, entry: EntryKey, value: Option<Bytes>) -> Result<(), Failure> {
         let size = value.as_ref().map_or(0, Bytes::len);
-        if key.as_bytes().len() + entry.namespace.len() + entry.sub_key.len() + KEY_OVERHEAD_BYTES > self.limits.key_bytes_max {
+        if key.as_bytes().len() + entry.namespace.len() + entry.sub_key.len() + KEY_OVERHEAD_BYTES
+            > self.limits.key_bytes_max
+        {
             return Err(Failure::permanent(format!(
                 "a sub-key of cell {} weighs {} bytes: with its key it is over the store's limit of {} bytes for a key",
                 self.cell_name(entry.cell),
@@ -171,7 +173,8 @@ impl Scope {
         entries_max: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, Failure> {
         // The cache first: an entry of a commit that lands between the two is then in both, not in neither.
-        let cached: BTreeMap<Bytes, Option<Bytes>> = self.rows.cached(key, namespace, cell, after).into_iter().collect();
+        let cached: BTreeMap<Bytes, Option<Bytes>> =
+            self.rows.cached(key, namespace, cell, after).into_iter().collect();
         let mut merged: BTreeMap<Bytes, Bytes> = BTreeMap::new();
         let mut complete_to: Option<Bytes> = None;
         if !self.rows.hides_store(key, namespace, cell) {
@@ -181,7 +184,9 @@ impl Scope {
                 range.start = [range.start.as_ref(), after.as_ref(), &[0]].concat().into();
             }
             loop {
-                let page = self.scan(Scan { entries_max: entries_max.max(1), ..Scan::page_of(range.clone()) }).await?;
+                let page = self
+                    .scan(Scan { entries_max: entries_max.max(1), ..Scan::page_of(range.clone()) })
+                    .await?;
                 for (place, value) in page.entries {
                     let sub_key = place.slice(prefix..);
                     if !cached.contains_key(&sub_key) {
@@ -218,7 +223,10 @@ impl Scope {
             for (place, cell) in self.spec.cells.iter().enumerate() {
                 if cell.kind.is_single() {
                     let cell = u16::try_from(place).unwrap_or(u16::MAX);
-                    wanted.push((key.clone(), EntryKey { namespace: Bytes::new(), cell, sub_key: Bytes::new() }));
+                    wanted.push((
+                        key.clone(),
+                        EntryKey { namespace: Bytes::new(), cell, sub_key: Bytes::new() },
+                    ));
                 }
             }
         }
@@ -321,7 +329,11 @@ impl Scope {
     }
 
     /// Sets or clears a timer.
-    pub(crate) fn change_timer(&mut self, address: TimerAddress, entry: Option<TimerEntry>) -> Result<(), Failure> {
+    pub(crate) fn change_timer(
+        &mut self,
+        address: TimerAddress,
+        entry: Option<TimerEntry>,
+    ) -> Result<(), Failure> {
         let size = entry.as_ref().map_or(0, |e| e.payload.len()) + address.key.as_bytes().len() + 64;
         if size > self.limits.value_bytes_max {
             return Err(Failure::permanent(format!("a timer of {size} bytes is over the store's limit")));
@@ -332,7 +344,12 @@ impl Scope {
     }
 
     /// Gives something up: an entry in the store, a count, and a record on the dead-letter stream.
-    pub(crate) fn dead_letter(&mut self, key: &Key, letter: store::DeadLetter, cause: Option<RecordId>) -> Result<(), Failure> {
+    pub(crate) fn dead_letter(
+        &mut self,
+        key: &Key,
+        letter: store::DeadLetter,
+        cause: Option<RecordId>,
+    ) -> Result<(), Failure> {
         let attempts = letter.attempts;
         let letter = bounded(letter, self.limits.value_bytes_max);
         let report = crate::stream::DeadLetter {

@@ -8,11 +8,11 @@
 //! not committed, the batch keeps it: [`Timers::released`].
 
 use super::holds::Holds;
+use bytes::Bytes;
 use pelton_domain::{EventTime, Key};
 use pelton_proto::{Malformed, Message, convert, store};
 use pelton_statestore::Write;
 use pelton_statestore::keys::{ComputationKeys, TimeDomain, TimerAddress};
-use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 
 /// A timer's times and payload.
@@ -138,7 +138,12 @@ impl Timers {
 
     /// Takes up to `count` timers of `domain` due at `time_us`, earliest first, off the queue. Each must be
     /// given to [`Timers::is_current`] before it fires, and then either be cleared or [put back](Self::put_back).
-    pub(crate) fn take_due(&mut self, domain: TimeDomain, time_us: i64, count: usize) -> Vec<(TimerAddress, TimerEntry)> {
+    pub(crate) fn take_due(
+        &mut self,
+        domain: TimeDomain,
+        time_us: i64,
+        count: usize,
+    ) -> Vec<(TimerAddress, TimerEntry)> {
         let mut due = Vec::new();
         while due.len() < count {
             let queue = self.queue(domain);
@@ -199,7 +204,12 @@ impl Timers {
     }
 
     /// Of the suspended timers of `key`, those due by `event_us` or `processing_us`, earliest first.
-    pub(crate) fn suspended_due(&self, key: &Key, event_us: i64, processing_us: i64) -> Option<(TimerAddress, TimerEntry)> {
+    pub(crate) fn suspended_due(
+        &self,
+        key: &Key,
+        event_us: i64,
+        processing_us: i64,
+    ) -> Option<(TimerAddress, TimerEntry)> {
         let due = |(at, address): &&Due| match address.domain {
             TimeDomain::Event => *at <= event_us,
             TimeDomain::Processing => *at <= processing_us,
@@ -306,7 +316,8 @@ mod tests {
         for (tag, at) in [("c", 30), ("a", 10), ("b", 20)] {
             timers.load(address("k", tag), entry(at, at));
         }
-        let tags: Vec<_> = timers.take_due(TimeDomain::Event, 29, 9).into_iter().map(|(a, _)| a.tag).collect();
+        let tags: Vec<_> =
+            timers.take_due(TimeDomain::Event, 29, 9).into_iter().map(|(a, _)| a.tag).collect();
         assert_eq!(tags, ["a", "b"]);
         assert_eq!(timers.next_due(TimeDomain::Event), Some(30));
     }
@@ -317,7 +328,10 @@ mod tests {
         timers.load(address("k", "a"), entry(10, 5));
         timers.change(address("k", "a"), None);
         timers.change(address("k", "b"), Some(entry(1, 1)));
-        assert_eq!((timers.hold(), timers.released()), (EventTime::from_micros(1), EventTime::from_micros(5)));
+        assert_eq!(
+            (timers.hold(), timers.released()),
+            (EventTime::from_micros(1), EventTime::from_micros(5))
+        );
         timers.rollback();
         assert_eq!((timers.hold(), timers.released()), (EventTime::from_micros(5), EventTime::MAX));
         assert_eq!((timers.changed_entries(), timers.len()), (0, 1));

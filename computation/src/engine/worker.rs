@@ -15,18 +15,18 @@ pub(crate) use status::IntervalStatus;
 pub use status::{ComputationStatus, PipelineStatus};
 
 use super::bundle::{Processor, panic_message};
+use super::channel::Party;
 use super::clock::{ClockHandle, WallClock};
 use super::interval::IntervalOptions;
 use super::interval::task::{Ended, IntervalTask, Request, Stopped};
 use super::recovery::{Recovery, id_floor};
 use super::router::{MailFault, Router, address};
-use super::channel::Party;
 use crate::pipeline::{ComputationSpec, ErasedStep, Pipeline};
+use futures_util::FutureExt;
 use pelton_domain::{Key, KeyInterval, Name};
 use pelton_injector::{Assigned, Injector, Worker};
 use pelton_statestore::fence::{Tokens, random_tokens, take_over};
 use pelton_statestore::{ComputationKeys, PipelineKeys, Reign, StoreHandle};
-use futures_util::FutureExt;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,7 +67,10 @@ impl Default for EngineOptions {
 
 impl std::fmt::Debug for EngineOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EngineOptions").field("interval", &self.interval).field("intervals", &self.intervals).finish_non_exhaustive()
+        f.debug_struct("EngineOptions")
+            .field("interval", &self.interval)
+            .field("intervals", &self.intervals)
+            .finish_non_exhaustive()
     }
 }
 
@@ -127,7 +130,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`StartError`], which says what to do.
-    pub async fn start(pipeline: Pipeline, store: StoreHandle, options: EngineOptions) -> Result<Self, StartError> {
+    pub async fn start(
+        pipeline: Pipeline,
+        store: StoreHandle,
+        options: EngineOptions,
+    ) -> Result<Self, StartError> {
         let Pipeline { name, steps, .. } = pipeline;
         let bound = open::bind(&store, &name, &steps).await?;
         let keys = PipelineKeys::new(&name);
@@ -135,7 +142,8 @@ impl Engine {
         let clock = options.clock.clone();
         let injector_options = pelton_injector::InjectorOptions::new(Arc::new(move || clock.now()));
         let (injector, driver) =
-            Injector::start(store.clone(), keys.clone(), graph, options.tokens.clone(), injector_options).await?;
+            Injector::start(store.clone(), keys.clone(), graph, options.tokens.clone(), injector_options)
+                .await?;
         let driver = tokio::spawn(async move {
             let end = driver.await;
             tracing::debug!(%end, "the injector has ended");
@@ -172,8 +180,13 @@ impl Shared {
         let count = hosted.spec.options.intervals.unwrap_or(self.options.intervals);
         let start = open::start_timers(hosted, self.options.clock.now());
         let intervals = KeyInterval::partition(count);
-        let fences =
-            pelton_statestore::fence::create_fences(&self.store, &hosted.keys, &intervals, start, &self.options.tokens);
+        let fences = pelton_statestore::fence::create_fences(
+            &self.store,
+            &hosted.keys,
+            &intervals,
+            start,
+            &self.options.tokens,
+        );
         let fences = fences.await?;
         let wanted = fences.iter().map(|fence| (fence.interval, self.options.worker.clone())).collect();
         for assigned in self.injector.assign(number, wanted).await? {
@@ -188,7 +201,11 @@ impl Shared {
         let (stop, status) = (CancellationToken::new(), Arc::new(IntervalStatus::default()));
         let interval = assigned.assignment.interval;
         let (requests, received) = mpsc::channel(REQUESTS_MAX);
-        let life = Life { stop: stop.clone(), status: status.clone(), requests: Arc::new(AsyncMutex::new(received)) };
+        let life = Life {
+            stop: stop.clone(),
+            status: status.clone(),
+            requests: Arc::new(AsyncMutex::new(received)),
+        };
         let task = self.clone().supervise(computation, assigned, reign, life);
         let task = tokio::spawn(task);
         let mut running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,9 +223,12 @@ impl Shared {
         let mut delay = Duration::from_millis(10);
         let interval = assigned.assignment.interval;
         loop {
-            let run = AssertUnwindSafe(self.run_once(computation, &assigned, reign.take(), &life)).catch_unwind().await;
+            let run = AssertUnwindSafe(self.run_once(computation, &assigned, reign.take(), &life))
+                .catch_unwind()
+                .await;
             // User code's panics are caught around each call: this is the engine's own, a broken invariant.
-            let ended = run.unwrap_or_else(|panic| Ended::Failed(format!("a bug: {}", panic_message(panic.as_ref()))));
+            let ended = run
+                .unwrap_or_else(|panic| Ended::Failed(format!("a bug: {}", panic_message(panic.as_ref()))));
             let reason = match ended {
                 Ended::Stopped(stopped) => return Some(stopped),
                 Ended::Failed(reason) => {
@@ -244,13 +264,24 @@ impl Shared {
         reign: Option<Reign>,
         life: &Life,
     ) -> Ended {
-        let Some(hosted) = self.hosted(computation) else { return Ended::Failed("no such computation".into()) };
+        let Some(hosted) = self.hosted(computation) else {
+            return Ended::Failed("no such computation".into());
+        };
         let (interval, sequencer) = (assigned.assignment.interval, assigned.assignment.sequencer);
         let requires = vec![assigned.require.clone()];
         let reign = match reign {
             Some(reign) => reign,
             None => {
-                match take_over(&self.store, &hosted.keys, interval, sequencer, requires, &self.options.tokens).await {
+                match take_over(
+                    &self.store,
+                    &hosted.keys,
+                    interval,
+                    sequencer,
+                    requires,
+                    &self.options.tokens,
+                )
+                .await
+                {
                     Ok(reign) => reign,
                     Err(error) => return after_take_over(&error),
                 }
@@ -267,7 +298,9 @@ impl Shared {
         let table = self.router.table();
         let core = match recovery.recover(&reign, &*table).await {
             Ok(core) => core,
-            Err(failure) => return Ended::Failed(format!("{} {interval} cannot be read: {failure}", hosted.spec.name)),
+            Err(failure) => {
+                return Ended::Failed(format!("{} {interval} cannot be read: {failure}", hosted.spec.name));
+            }
         };
         life.status.recovered(&core.totals);
         let (mailbox, mail) = mpsc::unbounded_channel();

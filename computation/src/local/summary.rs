@@ -56,7 +56,9 @@ fn work(status: &PipelineStatus) -> u64 {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome {
-            Outcome::Finished => writeln!(f, "Done: the input is at its end, and every record is committed.")?,
+            Outcome::Finished => {
+                writeln!(f, "Done: the input is at its end, and every record is committed.")?
+            }
             Outcome::Stopped => writeln!(f, "Stopped. Run it again on the same store to go on.")?,
         }
         if self.continued() {

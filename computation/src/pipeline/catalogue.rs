@@ -53,13 +53,17 @@ impl ComputationSpec {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogueError {
     /// A computation is gone.
-    #[error("the store has state of computation {name:?}, which this pipeline lacks: keep it, or start on another store")]
+    #[error(
+        "the store has state of computation {name:?}, which this pipeline lacks: keep it, or start on another store"
+    )]
     Removed {
         /// Its name.
         name: String,
     },
     /// A cell became another kind.
-    #[error("cell {cell:?} of {computation} is a {stored} in the store and a {declared} in the code: give the new one another name")]
+    #[error(
+        "cell {cell:?} of {computation} is a {stored} in the store and a {declared} in the code: give the new one another name"
+    )]
     Kind {
         /// Which computation.
         computation: String,
@@ -71,7 +75,9 @@ pub enum CatalogueError {
         declared: String,
     },
     /// The store was written by newer code.
-    #[error("cell {cell:?} of {computation} has schema version {stored} in the store and {declared} in the code: run the newer code")]
+    #[error(
+        "cell {cell:?} of {computation} has schema version {stored} in the store and {declared} in the code: run the newer code"
+    )]
     Newer {
         /// Which computation.
         computation: String,
@@ -83,7 +89,9 @@ pub enum CatalogueError {
         declared: u32,
     },
     /// There is no way from the stored version to the declared one.
-    #[error("cell {cell:?} of {computation} has schema version {stored} in the store and {declared} in the code, without migrations between them: declare them with `.schema({declared}, &[..])`")]
+    #[error(
+        "cell {cell:?} of {computation} has schema version {stored} in the store and {declared} in the code, without migrations between them: declare them with `.schema({declared}, &[..])`"
+    )]
     NoMigration {
         /// Which computation.
         computation: String,
@@ -146,9 +154,11 @@ impl Bound {
             .filter(|((version, _), _)| *version == stored.graph_version)
             .map(|((_, stream), readers)| (*stream, readers.clone()))
             .collect();
-        let same = stored.graph_version > 0 && latest == current && stored.computations.len() == computations.len();
+        let same =
+            stored.graph_version > 0 && latest == current && stored.computations.len() == computations.len();
         let graph_version = if same { stored.graph_version } else { stored.graph_version + 1 };
-        subscribers.extend(current.iter().map(|(stream, readers)| ((graph_version, *stream), readers.clone())));
+        subscribers
+            .extend(current.iter().map(|(stream, readers)| ((graph_version, *stream), readers.clone())));
         let specs = steps
             .iter()
             .filter_map(|step| spec(step, graph_version, &computations, &streams, &current, steps))
@@ -181,7 +191,8 @@ fn spec(
     steps: &[ErasedStep],
 ) -> Option<ComputationSpec> {
     let produces = |other: &ErasedStep, stream: &str| {
-        other.declaration.outputs.iter().any(|output| output.name == stream) || dead_letters(&other.name).name() == stream
+        other.declaration.outputs.iter().any(|output| output.name == stream)
+            || dead_letters(&other.name).name() == stream
     };
     let mut producers: Vec<u32> = steps
         .iter()
@@ -201,7 +212,10 @@ fn spec(
         cells: step.declaration.cells.clone(),
         cell_names: step.declaration.cells.iter().map(|cell| cell.name).collect(),
         outputs: step.declaration.outputs.iter().filter_map(output).collect(),
-        dead_letters: streams.get(dead_letters(&step.name).name()).copied().filter(|s| current.contains_key(s)),
+        dead_letters: streams
+            .get(dead_letters(&step.name).name())
+            .copied()
+            .filter(|s| current.contains_key(s)),
         inputs: step.inputs.iter().filter_map(|input| streams.get(&input.name).copied()).collect(),
         producers,
         options: step.options.clone(),

@@ -55,14 +55,20 @@ impl Graph {
         let order = match topological(&nodes) {
             Ok(order) => order,
             Err(cycle) => {
-                problems.push(format!("the streams form a cycle: {cycle}; a pipeline is acyclic, cut one of them"));
+                problems.push(format!(
+                    "the streams form a cycle: {cycle}; a pipeline is acyclic, cut one of them"
+                ));
                 Vec::new()
             }
         };
         if nodes.is_empty() {
             problems.push("it has no computation: add steps with `.with(..)`".into());
         }
-        if problems.is_empty() { Ok(Self { name: name.to_owned(), nodes, order }) } else { Err(PipelineError { problems }) }
+        if problems.is_empty() {
+            Ok(Self { name: name.to_owned(), nodes, order })
+        } else {
+            Err(PipelineError { problems })
+        }
     }
 
     /// Positions of the steps, producers before consumers.
@@ -96,7 +102,11 @@ impl Graph {
     pub fn to_text(&self) -> String {
         let mut text = format!("pipeline {}\n", self.name);
         let list = |streams: &[StreamType]| {
-            if streams.is_empty() { "-".to_owned() } else { streams.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ") }
+            if streams.is_empty() {
+                "-".to_owned()
+            } else {
+                streams.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ")
+            }
         };
         for node in self.order.iter().filter_map(|&at| self.nodes.get(at)) {
             let _ = writeln!(text, "  {}: {} -> {}", node.name, list(&node.inputs), list(&node.outputs));
@@ -141,14 +151,20 @@ fn check_names(pipeline: &str, steps: &[ErasedStep], nodes: &[Node], problems: &
     let mut seen = BTreeSet::new();
     for node in nodes {
         if !seen.insert(&node.name) {
-            problems.push(format!("two computations are named {:?}: state hangs on names, give each its own", node.name));
+            problems.push(format!(
+                "two computations are named {:?}: state hangs on names, give each its own",
+                node.name
+            ));
         }
     }
     for step in steps {
         let mut seen = BTreeSet::new();
         for cell in &step.declaration.cells {
             if !seen.insert(cell.name) {
-                problems.push(format!("{} declares cell {:?} twice: give each its own name", step.name, cell.name));
+                problems.push(format!(
+                    "{} declares cell {:?} twice: give each its own name",
+                    step.name, cell.name
+                ));
             }
         }
     }
@@ -186,16 +202,25 @@ fn check_streams(nodes: &[Node], problems: &mut Vec<String>) {
 /// Positions in an order in which producers come first; or a cycle in words.
 fn topological(nodes: &[Node]) -> Result<Vec<usize>, String> {
     let producers = |node: &Node| -> Vec<usize> {
-        let feeds = |other: &Node| other.outputs.iter().any(|out| node.inputs.iter().any(|input| input.name == out.name));
+        let feeds = |other: &Node| {
+            other.outputs.iter().any(|out| node.inputs.iter().any(|input| input.name == out.name))
+        };
         nodes.iter().enumerate().filter(|(_, other)| feeds(other)).map(|(at, _)| at).collect()
     };
     let mut order: Vec<usize> = Vec::new();
     while order.len() < nodes.len() {
-        let ready = |at: &usize| !order.contains(at) && nodes.get(*at).is_some_and(|n| producers(n).iter().all(|p| order.contains(p)));
+        let ready = |at: &usize| {
+            !order.contains(at)
+                && nodes.get(*at).is_some_and(|n| producers(n).iter().all(|p| order.contains(p)))
+        };
         match (0..nodes.len()).find(ready) {
             Some(next) => order.push(next),
             None => {
-                let stuck = nodes.iter().enumerate().filter(|(at, _)| !order.contains(at)).map(|(_, n)| n.name.as_str());
+                let stuck = nodes
+                    .iter()
+                    .enumerate()
+                    .filter(|(at, _)| !order.contains(at))
+                    .map(|(_, n)| n.name.as_str());
                 return Err(stuck.collect::<Vec<_>>().join(", "));
             }
         }

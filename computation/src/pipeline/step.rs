@@ -102,7 +102,11 @@ impl<C: Computation> Step<C> {
 
     /// It reads `stream`, whose values become its input through `convert`.
     #[must_use]
-    pub fn reads_as<T: 'static, K: Codec<T>>(mut self, stream: &Stream<T, K>, convert: fn(T) -> C::Input) -> Self {
+    pub fn reads_as<T: 'static, K: Codec<T>>(
+        mut self,
+        stream: &Stream<T, K>,
+        convert: fn(T) -> C::Input,
+    ) -> Self {
         self.inputs.push((stream.into(), Arc::new(move |bytes| K::decode(bytes).map(convert))));
         self
     }

@@ -98,9 +98,13 @@ pub(crate) struct Envelope {
 pub(crate) enum EnvelopeError {
     #[error("the stored entry is damaged")]
     Damaged,
-    #[error("the stored entry has schema version {stored}, and this code knows {known}: run the code that wrote it, or newer")]
+    #[error(
+        "the stored entry has schema version {stored}, and this code knows {known}: run the code that wrote it, or newer"
+    )]
     Newer { stored: u16, known: u16 },
-    #[error("the stored entry has schema version {stored}, this code {known}, and there is no migration from {missing}")]
+    #[error(
+        "the stored entry has schema version {stored}, this code {known}, and there is no migration from {missing}"
+    )]
     NoMigration { stored: u16, known: u16, missing: u16 },
     #[error("migration from schema version {from}: {reason}")]
     Migration { from: u16, reason: String },
@@ -145,7 +149,11 @@ impl Envelope {
     }
 
     /// The payload as `spec` wants it at `now`: migrated to its version, or nothing where it has expired.
-    pub(crate) fn read(bytes: &Bytes, spec: &CellSpec, now: ProcessingTime) -> Result<Option<Bytes>, EnvelopeError> {
+    pub(crate) fn read(
+        bytes: &Bytes,
+        spec: &CellSpec,
+        now: ProcessingTime,
+    ) -> Result<Option<Bytes>, EnvelopeError> {
         let envelope = Self::open(bytes)?;
         if envelope.is_expired(spec, now) {
             return Ok(None);
@@ -212,7 +220,12 @@ mod tests {
         let error = Envelope::read(&old, &gap, NOW).unwrap_err();
         assert_eq!(error, EnvelopeError::NoMigration { stored: 1, known: 3, missing: 2 });
         let empty = Envelope::seal(&known, NOW, &[]);
-        assert!(Envelope::read(&empty, &V3, NOW).unwrap_err().to_string().contains("from schema version 1: it is empty"));
+        assert!(
+            Envelope::read(&empty, &V3, NOW)
+                .unwrap_err()
+                .to_string()
+                .contains("from schema version 1: it is empty")
+        );
         assert_eq!(Envelope::open(&Bytes::from_static(&[3, 1])), Err(EnvelopeError::Damaged));
     }
 
@@ -221,7 +234,9 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let spec = CellSpec { expires_after: Some(hour), ..CellSpec::new("c", CellKind::Value) };
         let entry = Envelope::seal(&spec, NOW, b"x");
-        assert!(Envelope::read(&entry, &spec, NOW.plus(hour).minus(Duration::from_micros(1))).unwrap().is_some());
+        assert!(
+            Envelope::read(&entry, &spec, NOW.plus(hour).minus(Duration::from_micros(1))).unwrap().is_some()
+        );
         assert_eq!(Envelope::read(&entry, &spec, NOW.plus(hour)), Ok(None));
     }
 }

@@ -72,7 +72,9 @@ mod tests {
     #[test]
     fn a_bad_name_is_refused_with_its_reason() {
         assert!(Name::new("flight_delays-2.x").is_ok());
-        for (text, reason) in [("", "empty"), ("-a", "begins"), ("a b", "another character"), (&"x".repeat(65), "longer")] {
+        for (text, reason) in
+            [("", "empty"), ("-a", "begins"), ("a b", "another character"), (&"x".repeat(65), "longer")]
+        {
             let error = Name::new(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }

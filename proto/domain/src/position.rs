@@ -91,10 +91,7 @@ impl KeyInterval {
         if at <= self.first || at > self.last {
             return None;
         }
-        Some((
-            Self { first: self.first, last: KeyPosition(at.0 - 1) },
-            Self { first: at, last: self.last },
-        ))
+        Some((Self { first: self.first, last: KeyPosition(at.0 - 1) }, Self { first: at, last: self.last }))
     }
 
     /// Cuts it in two halves of nearly one size; `None` for a single position.
@@ -114,7 +111,9 @@ impl KeyInterval {
             for next in sorted {
                 match out.last_mut() {
                     Some(before) if next.first <= before.last => return None,
-                    Some(before) if before.last.0.checked_add(1) == Some(next.first.0) => before.last = next.last,
+                    Some(before) if before.last.0.checked_add(1) == Some(next.first.0) => {
+                        before.last = next.last
+                    }
                     _ => out.push(next),
                 }
             }

@@ -83,7 +83,9 @@ impl FenceChange {
                 return Err(AttemptError::Refused { current });
             }
             if refused && !self.requires.is_empty() {
-                return Err(AttemptError::Refused { current: self.before.last().map(|(fence, _)| fence.clone()) });
+                return Err(AttemptError::Refused {
+                    current: self.before.last().map(|(fence, _)| fence.clone()),
+                });
             }
             // All stands as before. An attempt in doubt may land yet; then the next one is refused and the
             // token tells. If the next one succeeds, no earlier one can land any more.
@@ -100,17 +102,22 @@ impl FenceChange {
         let mut preconditions: Vec<Precondition> = self.before.iter().map(expected).collect();
         preconditions.extend(self.requires.iter().cloned());
         let mut writes = Vec::with_capacity(self.writes.len() + fences.len() + 1);
-        writes.extend(self.before.iter().filter(|(old, _)| {
-            !fences.iter().any(|(new, _)| new.interval.last() == old.interval.last())
-        }).map(|(old, _)| Write::Delete { key: key(old) }));
-        writes.extend(fences.iter().map(|(fence, bytes)| Write::Put { key: key(fence), value: bytes.clone() }));
+        writes.extend(
+            self.before
+                .iter()
+                .filter(|(old, _)| !fences.iter().any(|(new, _)| new.interval.last() == old.interval.last()))
+                .map(|(old, _)| Write::Delete { key: key(old) }),
+        );
+        writes
+            .extend(fences.iter().map(|(fence, bytes)| Write::Put { key: key(fence), value: bytes.clone() }));
         writes.extend(self.writes.iter().cloned());
         Commit { preconditions, writes }
     }
 
     /// What stands now where the fences before stood, in their order.
     async fn read_standing(&self) -> Result<Vec<Option<Bytes>>, AttemptError> {
-        let keys: Vec<Bytes> = self.before.iter().map(|(fence, _)| self.keys.fence(fence.interval.last())).collect();
+        let keys: Vec<Bytes> =
+            self.before.iter().map(|(fence, _)| self.keys.fence(fence.interval.last())).collect();
         let mut backoff = BACKOFF_MIN;
         loop {
             match self.store.read(keys.clone()).await {

@@ -127,7 +127,8 @@ impl Fence {
             last_commit: a.last_commit.0,
             expires_ms: a.expires.as_millis(),
         };
-        let Counters { records, duplicates, late_dropped, dead_lettered, timers_fired, productions } = self.counters;
+        let Counters { records, duplicates, late_dropped, dead_lettered, timers_fired, productions } =
+            self.counters;
         let message = store::Fence {
             first_position: self.interval.first().0,
             last_position: self.interval.last().0,
@@ -204,7 +205,14 @@ mod tests {
                 expires: SystemTime::from_millis(300),
             }],
             incarnation: Incarnation(uuid::Uuid::from_u128(9)),
-            counters: Counters { records: 1, duplicates: 2, late_dropped: 3, dead_lettered: 4, timers_fired: 5, productions: 6 },
+            counters: Counters {
+                records: 1,
+                duplicates: 2,
+                late_dropped: 3,
+                dead_lettered: 4,
+                timers_fired: 5,
+                productions: 6,
+            },
         }
     }
 

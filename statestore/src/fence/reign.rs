@@ -127,7 +127,8 @@ impl Reign {
         requires: Vec<Precondition>,
         writes: Vec<Write>,
     ) -> Result<Vec<Self>, FencedError> {
-        let (Some(template), old) = (reigns.last(), reigns.iter().map(Self::interval).collect::<Vec<_>>()) else {
+        let (Some(template), old) = (reigns.last(), reigns.iter().map(Self::interval).collect::<Vec<_>>())
+        else {
             return Ok(Vec::new());
         };
         let new: Vec<KeyInterval> = parts.iter().map(|(interval, _)| *interval).collect();
@@ -167,9 +168,10 @@ impl Reign {
 
     fn lost(&self, error: AttemptError) -> FencedError {
         match error {
-            AttemptError::Refused { current } => {
-                FencedError::Fenced { held: self.sequencer, current: current.and_then(|fence| fence.sequencer) }
-            }
+            AttemptError::Refused { current } => FencedError::Fenced {
+                held: self.sequencer,
+                current: current.and_then(|fence| fence.sequencer),
+            },
             AttemptError::TooLarge { what, size_bytes, limit_bytes } => {
                 FencedError::TooLarge { what, size_bytes, limit_bytes }
             }

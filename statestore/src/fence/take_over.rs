@@ -5,13 +5,9 @@ use super::attempt::{AttemptError, FenceChange, pause};
 use super::record::{Counters, Fence};
 use super::reign::Reign;
 use crate::keys::ComputationKeys;
-use crate::store::{
-    Commit, CommitError, Precondition, ReadError, Scan, StoreFault, StoreHandle, Write,
-};
+use crate::store::{Commit, CommitError, Precondition, ReadError, Scan, StoreFault, StoreHandle, Write};
 use bytes::Bytes;
-use pelton_domain::{
-    AttemptToken, CommitNumber, EventTime, Incarnation, KeyInterval, Sequencer, SystemTime,
-};
+use pelton_domain::{AttemptToken, CommitNumber, EventTime, Incarnation, KeyInterval, Sequencer, SystemTime};
 use pelton_proto::Malformed;
 use std::time::Duration;
 
@@ -35,7 +31,9 @@ pub enum TakeOverError {
         current: Option<Sequencer>,
     },
     /// The interval was last written in another life of the store: it is a restored or cloned one.
-    #[error("the store is incarnation {store}, but {interval} was written in {written}: it was restored or cloned; start it only on purpose")]
+    #[error(
+        "the store is incarnation {store}, but {interval} was written in {written}: it was restored or cloned; start it only on purpose"
+    )]
     OtherIncarnation {
         /// Which interval.
         interval: KeyInterval,
@@ -68,7 +66,10 @@ pub async fn create_fences(
     writes: Vec<Write>,
     tokens: &Tokens,
 ) -> Result<Vec<Fence>, TakeOverError> {
-    assert!(KeyInterval::is_partition_of(intervals, &[KeyInterval::FULL]), "I1: fences must cover every position");
+    assert!(
+        KeyInterval::is_partition_of(intervals, &[KeyInterval::FULL]),
+        "I1: fences must cover every position"
+    );
     let put = |interval: &KeyInterval| {
         let fence = Fence {
             interval: *interval,
@@ -144,7 +145,8 @@ pub async fn take_over(
 ) -> Result<Reign, TakeOverError> {
     loop {
         let (before, bytes) = standing(store, keys, interval).await?;
-        let late = |current: Option<Sequencer>| TakeOverError::Superseded { interval, wanted: sequencer, current };
+        let late =
+            |current: Option<Sequencer>| TakeOverError::Superseded { interval, wanted: sequencer, current };
         if before.incarnation != store.incarnation() {
             let (store, written) = (store.incarnation(), before.incarnation);
             return Err(TakeOverError::OtherIncarnation { interval, store, written });
@@ -180,7 +182,9 @@ pub async fn take_over(
             // The old owner committed meanwhile: look again. Anything else is final.
             Err(AttemptError::Refused { current: Some(current) })
                 if current.interval == interval && current.token != before.token => {}
-            Err(AttemptError::Refused { current }) => return Err(late(current.and_then(|fence| fence.sequencer))),
+            Err(AttemptError::Refused { current }) => {
+                return Err(late(current.and_then(|fence| fence.sequencer)));
+            }
             Err(AttemptError::TooLarge { what, size_bytes, limit_bytes }) => {
                 let fault = format!("a {what} of {size_bytes} bytes is over the limit of {limit_bytes}");
                 return Err(TakeOverError::Fatal(StoreFault(fault)));

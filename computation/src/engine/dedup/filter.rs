@@ -61,7 +61,9 @@ mod tests {
 
     #[test]
     fn it_never_forgets_and_is_rarely_wrong() {
-        let id = |i: u32| RecordId::assigned(SystemTime::from_millis(u64::from(i) / 7), Sequencer::new(9).unwrap(), i);
+        let id = |i: u32| {
+            RecordId::assigned(SystemTime::from_millis(u64::from(i) / 7), Sequencer::new(9).unwrap(), i)
+        };
         let mut chain = FilterChain::default();
         (0..30_000).for_each(|i| chain.insert(id(i)));
         assert!((0..30_000).all(|i| chain.may_contain(id(i))));

@@ -21,7 +21,13 @@ pub(crate) struct PackedEntry {
 
 impl PackedEntry {
     /// The entry with these ids, which are sorted; `None` where there are none.
-    pub(crate) fn of(first: KeyPosition, bucket: u64, commit: CommitNumber, part: u16, ids: &[RecordId]) -> Option<Self> {
+    pub(crate) fn of(
+        first: KeyPosition,
+        bucket: u64,
+        commit: CommitNumber,
+        part: u16,
+        ids: &[RecordId],
+    ) -> Option<Self> {
         let (least, greatest) = (*ids.first()?, *ids.last()?);
         Some(Self { first, bucket, commit, part, least, greatest })
     }
@@ -51,7 +57,9 @@ pub(crate) fn pack(
             let part = u16::try_from(part).unwrap_or(u16::MAX);
             let mut value = BytesMut::with_capacity(16 * ids.len());
             ids.iter().for_each(|id| value.extend_from_slice(&id.to_bytes()));
-            packed.extend(PackedEntry::of(first, number, commit, part, ids).map(|entry| (entry, value.freeze())));
+            packed.extend(
+                PackedEntry::of(first, number, commit, part, ids).map(|entry| (entry, value.freeze())),
+            );
         }
     }
     packed

@@ -168,7 +168,10 @@ impl Core {
             }
             other => {
                 let item = other.item().cloned();
-                (self.letter(other.key(), item.as_ref(), error.to_owned(), attempts), item.map(|i| i.record.id))
+                (
+                    self.letter(other.key(), item.as_ref(), error.to_owned(), attempts),
+                    item.map(|i| i.record.id),
+                )
             }
         };
         self.dead_letter(work.key().clone(), item, cause);
@@ -274,7 +277,8 @@ impl Core {
     pub(crate) async fn gather_retries(&mut self, work: &mut VecDeque<Work>) -> Result<(), Failure> {
         for key in self.failing.due(self.scope.now) {
             let watermark = self.failing.watermark_of(&key, self.scope.input_watermark);
-            let due = self.scope.timers.suspended_due(&key, watermark.as_micros(), self.scope.now.as_micros());
+            let due =
+                self.scope.timers.suspended_due(&key, watermark.as_micros(), self.scope.now.as_micros());
             if let Some((address, entry)) = due {
                 work.push_back(Work::Timer { address, entry });
             } else if self.failing.has_parked(&key) {

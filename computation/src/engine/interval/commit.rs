@@ -29,8 +29,9 @@ impl Core {
         if self.sealed.is_some() {
             return false;
         }
-        let removal_due =
-            self.removable_since.is_some_and(|since| since.plus(self.options.removal_delay) <= self.scope.now);
+        let removal_due = self
+            .removable_since
+            .is_some_and(|since| since.plus(self.options.removal_delay) <= self.scope.now);
         !self.scope.batch.is_empty() || removal_due
     }
 
@@ -46,10 +47,20 @@ impl Core {
         self.scope.timers.seal(&self.scope.keys, &mut writes);
         let packed = self.dedup.pack(&mut batch.ids, self.me.address.first, batch.number);
         let (packed, values): (Vec<_>, Vec<_>) = packed.into_iter().unzip();
-        writes.extend(packed.iter().zip(values).map(|(entry, value)| Write::Put { key: entry.key(&self.scope.keys), value }));
+        writes.extend(
+            packed
+                .iter()
+                .zip(values)
+                .map(|(entry, value)| Write::Put { key: entry.key(&self.scope.keys), value }),
+        );
         let strong = ChunkId::strong(batch.number);
-        let chunk =
-            outbox::encode(&self.scope.keys, self.me.address.first, strong, spec.graph_version, &batch.productions);
+        let chunk = outbox::encode(
+            &self.scope.keys,
+            self.me.address.first,
+            strong,
+            spec.graph_version,
+            &batch.productions,
+        );
         let chunk_keys = chunk.iter().map(|(key, _)| key.clone()).collect();
         writes.extend(chunk.into_iter().map(|(key, value)| Write::Put { key, value }));
         let (removed_chunks, keys) = self.outbox.removable();
@@ -104,7 +115,8 @@ impl Core {
                 return None;
             }
             journaled = self.outbox.journal(weak, &self.scope.keys, self.me.address.first);
-            metrics::counter!("pelton_stragglers_journaled_total").increment(u64::from(!journaled.is_empty()));
+            metrics::counter!("pelton_stragglers_journaled_total")
+                .increment(u64::from(!journaled.is_empty()));
         }
         let mut writes = sealed.writes.take()?;
         writes.extend(journaled.into_iter().map(|(key, value)| Write::Put { key, value }));

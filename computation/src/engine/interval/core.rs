@@ -113,7 +113,9 @@ impl Core {
     /// Takes in a piece of mail.
     pub(crate) fn take_mail(&mut self, mail: Mail) {
         match mail {
-            Mail::Deliver { from, epoch, number, delivery } => self.take_delivery(from, epoch, number, &delivery),
+            Mail::Deliver { from, epoch, number, delivery } => {
+                self.take_delivery(from, epoch, number, &delivery)
+            }
             Mail::Acknowledge { from, epoch, number } => {
                 self.outbox.acknowledged(from, epoch, number, self.scope.now);
                 if self.outbox.has_removable() && self.removable_since.is_none() {
@@ -137,7 +139,10 @@ impl Core {
             Reception::Take => {
                 let id = self.next_receipt;
                 self.next_receipt += 1;
-                self.receipts.insert(id, Receipt { from, epoch, number, left: delivery.items.len(), arrived: self.scope.now });
+                self.receipts.insert(
+                    id,
+                    Receipt { from, epoch, number, left: delivery.items.len(), arrived: self.scope.now },
+                );
                 self.intake.extend(delivery.items.iter().map(|item| (id, item.clone())));
             }
         }
@@ -190,8 +195,16 @@ impl Core {
     /// Whether there is work for the next bundle.
     pub(crate) fn has_work(&self) -> bool {
         !self.intake.is_empty()
-            || self.scope.timers.next_due(TimeDomain::Event).is_some_and(|at| at <= self.scope.input_watermark.as_micros())
-            || self.scope.timers.next_due(TimeDomain::Processing).is_some_and(|at| at <= self.scope.now.as_micros())
+            || self
+                .scope
+                .timers
+                .next_due(TimeDomain::Event)
+                .is_some_and(|at| at <= self.scope.input_watermark.as_micros())
+            || self
+                .scope
+                .timers
+                .next_due(TimeDomain::Processing)
+                .is_some_and(|at| at <= self.scope.now.as_micros())
             || (!self.failing.is_empty() && !self.failing.due(self.scope.now).is_empty())
     }
 
@@ -222,7 +235,9 @@ impl Core {
         let count = count.min(self.intake.len());
         if !self.scope.spec.options.dedup {
             let all = self.intake.drain(..count);
-            work.extend(all.map(|(receipt, item)| Work::Record(RecordWork { item, receipt, duplicates: Vec::new() })));
+            work.extend(
+                all.map(|(receipt, item)| Work::Record(RecordWork { item, receipt, duplicates: Vec::new() })),
+            );
             return Ok(());
         }
         let mut asked: HashMap<RecordId, Vec<PackedEntry>> = HashMap::new();
@@ -267,7 +282,10 @@ impl Core {
     }
 
     /// Looks the ids up in the packed entries that may have them; returns those that are there.
-    async fn ask(&mut self, asked: &HashMap<RecordId, Vec<PackedEntry>>) -> Result<HashSet<RecordId>, Failure> {
+    async fn ask(
+        &mut self,
+        asked: &HashMap<RecordId, Vec<PackedEntry>>,
+    ) -> Result<HashSet<RecordId>, Failure> {
         if asked.is_empty() {
             return Ok(HashSet::new());
         }
@@ -288,8 +306,11 @@ impl Core {
             Some((_, ids)) => ids.as_ref().is_none_or(|ids| ids.binary_search(&id).is_ok()),
             None => self.unpacked.find(entry).is_some_and(|ids| ids.binary_search(&id).is_ok()),
         };
-        let known =
-            asked.iter().filter(|(id, entries)| entries.iter().any(|e| holds(e, **id))).map(|(id, _)| *id).collect();
+        let known = asked
+            .iter()
+            .filter(|(id, entries)| entries.iter().any(|e| holds(e, **id)))
+            .map(|(id, _)| *id)
+            .collect();
         for (entry, ids) in read {
             self.unpacked.add(entry, ids.unwrap_or_default());
         }

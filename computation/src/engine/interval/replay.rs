@@ -17,8 +17,10 @@ impl Core {
         // Those of the batches that have not committed stay where they are.
         for (place, value) in self.scope.scan_all(self.scope.keys.dead_letters(self.interval)).await? {
             let (key, _) = self.scope.keys.read_dead_letter(&place).map_err(Failure::engine)?;
-            let letter: store::DeadLetter = convert::decode("dead letter", &value).map_err(Failure::engine)?;
-            if letter.stream == 0 || letter.id.is_empty() || !self.scope.batch.replayed.insert(place.clone()) {
+            let letter: store::DeadLetter =
+                convert::decode("dead letter", &value).map_err(Failure::engine)?;
+            if letter.stream == 0 || letter.id.is_empty() || !self.scope.batch.replayed.insert(place.clone())
+            {
                 continue;
             }
             let id = self.scope.ids.assign(system_time(self.scope.now));

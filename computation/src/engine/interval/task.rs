@@ -17,9 +17,9 @@ use pelton_injector::{AnnouncedTable, Injector, ReportRefused};
 use pelton_statestore::{FencedError, Reign};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// Calls of one bundle: short enough that mail and acknowledgements are seen in between.
@@ -88,7 +88,10 @@ impl IntervalTask {
                 return ended;
             }
             if self.stop.is_cancelled() && commit.is_none() {
-                return Ended::Stopped(Stopped { reign: self.reign, dedup_end: self.core.dedup.newest_bucket_end() });
+                return Ended::Stopped(Stopped {
+                    reign: self.reign,
+                    dedup_end: self.core.dedup.newest_bucket_end(),
+                });
             }
             let runnable = self.core.may_run() && self.core.has_work() && !self.stop.is_cancelled();
             let wait = self.wait();
@@ -207,7 +210,8 @@ impl IntervalTask {
     fn apply(&mut self, table: &AnnouncedTable) {
         let graph = self.injector.graph();
         let computation = self.core.me.address.computation;
-        self.core.apply_announced(graph.input_watermark(computation, table), graph.horizon(computation, table));
+        self.core
+            .apply_announced(graph.input_watermark(computation, table), graph.horizon(computation, table));
     }
 
     fn reroute(&mut self, table: &RouteTable) {
@@ -220,7 +224,8 @@ impl IntervalTask {
         ended: Result<(Reign, Result<(), FencedError>), tokio::task::JoinError>,
         table: &RouteTable,
     ) -> Result<(), Ended> {
-        let (reign, result) = ended.map_err(|error| Ended::Abandoned(format!("a commit was lost: {error}")))?;
+        let (reign, result) =
+            ended.map_err(|error| Ended::Abandoned(format!("a commit was lost: {error}")))?;
         match result {
             Ok(()) => {
                 self.reign = reign;
@@ -280,11 +285,17 @@ impl IntervalTask {
         let core = &self.core;
         let timer = core.scope.timers.next_due(TimeDomain::Processing).map(ProcessingTime::from_micros);
         let timer = timer.filter(|_| core.may_run());
-        let removal = core.removable_since.filter(|_| core.sealed.is_none()).map(|since| since.plus(core.options.removal_delay));
+        let removal = core
+            .removable_since
+            .filter(|_| core.sealed.is_none())
+            .map(|since| since.plus(core.options.removal_delay));
         let resend = core.outbox.is_waiting().then(|| core.scope.now.plus(core.options.resend_after));
         let straggler = core.sealed.as_ref().and_then(|sealed| sealed.weak_until);
         let failing = core.failing.next_at(&core.scope.spec.options.retry).filter(|_| core.may_run());
-        let next = [timer, removal, resend, straggler, failing, core.next_report_at()].into_iter().flatten().min()?;
+        let next = [timer, removal, resend, straggler, failing, core.next_report_at()]
+            .into_iter()
+            .flatten()
+            .min()?;
         let micros = next.as_micros().saturating_sub(core.scope.now.as_micros()).max(0);
         Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
     }

@@ -38,7 +38,14 @@ fn sent(outbox: &mut Outbox) -> Vec<(Party, u64, u64, Delivery)> {
 #[test]
 fn a_chunk_holds_the_watermark_until_acknowledged_and_the_promise_until_removed() {
     let (mut outbox, routes) = (outbox(), Fixed(vec![(KeyInterval::FULL, 1)]));
-    outbox.add(ChunkId::strong(CommitNumber(1)), vec![Bytes::from_static(b"k")], vec![production(7)], 1, &routes, NOW);
+    outbox.add(
+        ChunkId::strong(CommitNumber(1)),
+        vec![Bytes::from_static(b"k")],
+        vec![production(7)],
+        1,
+        &routes,
+        NOW,
+    );
     let (party, epoch, number, _) = sent(&mut outbox).remove(0);
     assert_eq!(outbox.hold(), EventTime::from_micros(7));
     outbox.acknowledged(party, epoch, number, NOW);
@@ -67,7 +74,9 @@ fn what_went_to_an_interval_that_was_split_goes_to_its_parts_in_order() {
         let numbers: Vec<u64> = resent
             .iter()
             .filter(|(party, ..)| party.address.first == interval.first())
-            .flat_map(|(.., delivery)| delivery.items.iter().map(|item| item.record.id.system_time().as_millis()))
+            .flat_map(|(.., delivery)| {
+                delivery.items.iter().map(|item| item.record.id.system_time().as_millis())
+            })
             .collect();
         assert!(numbers.is_sorted() && numbers.iter().all(|n| *n >= 5), "I9: {numbers:?}");
     }

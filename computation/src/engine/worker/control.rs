@@ -1,9 +1,9 @@
 //! What can be asked of a running engine: to finish, to stop, to split and to merge.
 
 use super::{Engine, Running, Shared};
+use crate::engine::interval::task::Stopped;
 use crate::engine::reshape::{ReshapeError, reshape};
 use pelton_domain::{KeyInterval, KeyPosition, SystemTime};
-use crate::engine::interval::task::Stopped;
 use pelton_statestore::fence::reign::Part;
 use std::sync::{Arc, PoisonError};
 
@@ -114,7 +114,8 @@ impl Engine {
         let fail = |reason: String| ReshapeFailed(reason);
         let old = self.intervals(computation).into_iter().find(|i| i.contains(at));
         let old = old.ok_or_else(|| fail(format!("{computation} has no interval with {at}")))?;
-        let (low, high) = old.split_at(at).ok_or_else(|| fail(format!("{at} is the first position of {old}")))?;
+        let (low, high) =
+            old.split_at(at).ok_or_else(|| fail(format!("{at} is the first position of {old}")))?;
         self.reshape(computation, vec![old], vec![low, high]).await
     }
 
@@ -126,19 +127,27 @@ impl Engine {
         let intervals = self.intervals(computation);
         let place = intervals.iter().position(|i| i.first() == at).filter(|place| *place > 0);
         let pair = place.and_then(|place| Some((*intervals.get(place - 1)?, *intervals.get(place)?)));
-        let (low, high) = pair.ok_or_else(|| ReshapeFailed(format!("no two intervals of {computation} meet at {at}")))?;
+        let (low, high) =
+            pair.ok_or_else(|| ReshapeFailed(format!("no two intervals of {computation} meet at {at}")))?;
         let whole = KeyInterval::new(low.first(), high.last());
         let whole = whole.ok_or_else(|| ReshapeFailed("the merged interval is empty".into()))?;
         self.reshape(computation, vec![low, high], vec![whole]).await
     }
 
     fn number(&self, computation: &str) -> Option<u32> {
-        let found = self.shared.computations.iter().find(|(_, hosted)| hosted.spec.name.as_str() == computation);
+        let found =
+            self.shared.computations.iter().find(|(_, hosted)| hosted.spec.name.as_str() == computation);
         found.map(|(number, _)| *number)
     }
 
-    async fn reshape(&self, name: &str, old: Vec<KeyInterval>, new: Vec<KeyInterval>) -> Result<(), ReshapeFailed> {
-        let number = self.number(name).ok_or_else(|| ReshapeFailed(format!("there is no computation {name}")))?;
+    async fn reshape(
+        &self,
+        name: &str,
+        old: Vec<KeyInterval>,
+        new: Vec<KeyInterval>,
+    ) -> Result<(), ReshapeFailed> {
+        let number =
+            self.number(name).ok_or_else(|| ReshapeFailed(format!("there is no computation {name}")))?;
         let stopped = self.shared.stop_intervals(number, &old).await;
         let shared = &self.shared;
         let done = match stopped {
@@ -178,7 +187,8 @@ impl Shared {
     ) -> Result<(), String> {
         let hosted = self.hosted(computation).ok_or("no such computation")?;
         let wanted = new.iter().map(|interval| (*interval, self.options.worker.clone())).collect();
-        let assigned = self.injector.reassign(computation, old.to_vec(), wanted).await.map_err(|e| e.to_string())?;
+        let assigned =
+            self.injector.reassign(computation, old.to_vec(), wanted).await.map_err(|e| e.to_string())?;
         let parts: Vec<Part> =
             assigned.iter().map(|a| (a.assignment.interval, Some(a.assignment.sequencer))).collect();
         let requires = assigned.iter().map(|a| a.require.clone()).collect();

@@ -64,7 +64,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`DeadLetterError`].
-    pub async fn dead_letters(&self, computation: &str, count: usize) -> Result<Vec<StoredDeadLetter>, DeadLetterError> {
+    pub async fn dead_letters(
+        &self,
+        computation: &str,
+        count: usize,
+    ) -> Result<Vec<StoredDeadLetter>, DeadLetterError> {
         let hosted = self.by_name(computation)?;
         let (mut letters, mut range) = (Vec::new(), hosted.keys.dead_letters(KeyInterval::FULL));
         while letters.len() < count {
@@ -101,7 +105,11 @@ impl Engine {
     }
 }
 
-fn read(hosted: &Hosted, place: &bytes::Bytes, value: &bytes::Bytes) -> Result<StoredDeadLetter, DeadLetterError> {
+fn read(
+    hosted: &Hosted,
+    place: &bytes::Bytes,
+    value: &bytes::Bytes,
+) -> Result<StoredDeadLetter, DeadLetterError> {
     let malformed = |error: String| DeadLetterError::Malformed(error);
     let (key, number) = hosted.keys.read_dead_letter(place).map_err(|error| malformed(error.to_string()))?;
     let letter: store::DeadLetter =

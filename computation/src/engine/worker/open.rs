@@ -6,7 +6,9 @@ use crate::pipeline::{Bound, CatalogueError, ErasedStep};
 use pelton_domain::{EventTime, Name, ProcessingTime};
 use pelton_injector::{Graph, Node};
 use pelton_proto::{Malformed, Message, convert, store};
-use pelton_statestore::{Commit, CommitError, PipelineKeys, Precondition, ReadError, Scan, StoreFault, StoreHandle, Write};
+use pelton_statestore::{
+    Commit, CommitError, PipelineKeys, Precondition, ReadError, Scan, StoreFault, StoreHandle, Write,
+};
 use std::time::Duration;
 
 /// Why a pipeline could not be started.
@@ -25,7 +27,9 @@ pub enum StartError {
     #[error(transparent)]
     Key(#[from] pelton_statestore::keys::MalformedKey),
     /// The store holds other pipelines.
-    #[error("the store belongs to pipeline {found}, not to {wanted}: use another store, or say that it is to be shared")]
+    #[error(
+        "the store belongs to pipeline {found}, not to {wanted}: use another store, or say that it is to be shared"
+    )]
     OtherPipeline {
         /// The pipeline that was to be started.
         wanted: String,
@@ -74,7 +78,11 @@ pub(crate) async fn refuse_other_pipelines(handle: &StoreHandle, name: &Name) ->
 }
 
 /// Reads the pipeline's catalogue, brings it up to date, and writes it back.
-pub(super) async fn bind(handle: &StoreHandle, name: &Name, steps: &[ErasedStep]) -> Result<Bound, StartError> {
+pub(super) async fn bind(
+    handle: &StoreHandle,
+    name: &Name,
+    steps: &[ErasedStep],
+) -> Result<Bound, StartError> {
     let key = PipelineKeys::new(name).catalogue();
     loop {
         let stored = match handle.read(vec![key.clone()]).await {
@@ -120,7 +128,8 @@ pub(super) fn injector_graph(bound: &Bound) -> Result<Graph, StartError> {
 
 /// The timers of the start keys: written with the first fences, so that they are set exactly once.
 pub(super) fn start_timers(hosted: &Hosted, now: ProcessingTime) -> Vec<Write> {
-    let timer = TimerEntry { fire_at_us: now.as_micros(), output_time: EventTime::MIN, payload: bytes::Bytes::new() };
+    let timer =
+        TimerEntry { fire_at_us: now.as_micros(), output_time: EventTime::MIN, payload: bytes::Bytes::new() };
     let keys = &hosted.spec.options.start_keys;
     keys.iter()
         .map(|key| Write::Put { key: hosted.keys.timer(&super::start_timer(key)), value: timer.encode() })

@@ -4,8 +4,8 @@ use super::Engine;
 use crate::engine::interval::core::Core;
 use pelton_domain::{EventTime, Name};
 use pelton_statestore::fence::Counters;
-use std::sync::{OnceLock, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{OnceLock, PoisonError};
 
 /// Figures of one interval, written by its task and read by anybody.
 #[derive(Debug, Default)]

@@ -12,7 +12,8 @@ const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), 
 /// Raw commits first, then the pipeline, on stores of one kind.
 pub(crate) async fn measure(arguments: &Arguments, figures: &mut Vec<Figure>) -> Result<()> {
     let (store, _place) = crate::store(arguments)?;
-    let raw = raw::latency(&store, arguments.rate, arguments.latency_records / 4, arguments.value_bytes).await?;
+    let raw =
+        raw::latency(&store, arguments.rate, arguments.latency_records / 4, arguments.value_bytes).await?;
     drop(store);
     let (store, _place) = crate::store(arguments)?;
     let load = Load {
@@ -35,7 +36,13 @@ pub(crate) async fn measure(arguments: &Arguments, figures: &mut Vec<Figure>) ->
         for (name, quantile) in QUANTILES {
             let value = histogram.value_at_quantile(quantile) as f64 / 1000.0;
             let ratio = compare.then(|| value / (raw.value_at_quantile(quantile) as f64 / 1000.0));
-            figures.push(Figure { part: "latency", what: format!("{what} {name}"), value, unit: "ms", ratio });
+            figures.push(Figure {
+                part: "latency",
+                what: format!("{what} {name}"),
+                value,
+                unit: "ms",
+                ratio,
+            });
         }
     };
     let rate = arguments.rate;

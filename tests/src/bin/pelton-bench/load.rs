@@ -4,8 +4,8 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use pelton::codec::Raw;
 use pelton::{
-    Clock, Computation, Context, Declaration, EventTime, Failure, Fired, Input, Pipeline, PipelineError, Step, Stream,
-    Timer, Value, WallClock,
+    Clock, Computation, Context, Declaration, EventTime, Failure, Fired, Input, Pipeline, PipelineError,
+    Step, Stream, Timer, Value, WallClock,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -68,7 +68,9 @@ impl Computation for Generate {
         CURSOR.set(cx, &to)?;
         if to < self.0.records {
             let pause = self.0.rate.map_or(0, |rate| 1_000_000 / rate.max(1)).min(1000);
-            cx.set_timer(Timer::after("more", Duration::from_micros(pause)).output_at(EventTime::from_micros(now)))?;
+            cx.set_timer(
+                Timer::after("more", Duration::from_micros(pause)).output_at(EventTime::from_micros(now)),
+            )?;
         }
         Ok(())
     }
@@ -89,7 +91,10 @@ impl Computation for Tally {
 
     async fn process(&mut self, cx: &mut Context<'_>, input: Input<Bytes>) -> Result<(), Failure> {
         let before = COUNT.get(cx).await?;
-        let before = before.as_deref().and_then(|bytes| bytes.first_chunk::<8>()).map_or(0, |b| u64::from_be_bytes(*b));
+        let before = before
+            .as_deref()
+            .and_then(|bytes| bytes.first_chunk::<8>())
+            .map_or(0, |b| u64::from_be_bytes(*b));
         let mut state = input.value.to_vec();
         if let Some(head) = state.first_chunk_mut::<8>() {
             *head = (before + 1).to_be_bytes();

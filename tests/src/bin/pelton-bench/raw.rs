@@ -17,7 +17,14 @@ fn put(key: Bytes, bytes: usize) -> Write {
 
 /// The writes of one commit of `records` records: state, packed ids, an outbox chunk, the removal of the last
 /// one, and a fence.
-fn writes(keys: &ComputationKeys, number: u64, records: u64, of_keys: u64, value_bytes: usize, chunk: bool) -> Vec<Write> {
+fn writes(
+    keys: &ComputationKeys,
+    number: u64,
+    records: u64,
+    of_keys: u64,
+    value_bytes: usize,
+    chunk: bool,
+) -> Vec<Write> {
     let commit = CommitNumber(number);
     let state = |i: u64| {
         let key = Key::from((number * records + i).wrapping_mul(0x9e37_79b9_7f4a_7c15) % of_keys);
@@ -40,7 +47,12 @@ fn writes(keys: &ComputationKeys, number: u64, records: u64, of_keys: u64, value
 
 /// The latency of commits of one record, one after the other, `rate` a second.
 #[expect(clippy::disallowed_methods, reason = "a measurement")]
-pub(crate) async fn latency(store: &StoreHandle, rate: u64, commits: u64, value_bytes: usize) -> Result<Histogram<u64>> {
+pub(crate) async fn latency(
+    store: &StoreHandle,
+    rate: u64,
+    commits: u64,
+    value_bytes: usize,
+) -> Result<Histogram<u64>> {
     let (keys, mut latencies) = (keys()?, crate::recorder::histogram());
     let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / rate.max(1)));
     for number in 0..commits {
@@ -56,7 +68,13 @@ pub(crate) async fn latency(store: &StoreHandle, rate: u64, commits: u64, value_
 /// Records a second when two clients commit batches of `batch` records, one after the other each: one with
 /// state, the other with the chunk that journals the same records, as the source's interval does.
 #[expect(clippy::disallowed_methods, reason = "a measurement")]
-pub(crate) async fn throughput(store: &StoreHandle, records: u64, batch: u64, of_keys: u64, value_bytes: usize) -> Result<f64> {
+pub(crate) async fn throughput(
+    store: &StoreHandle,
+    records: u64,
+    batch: u64,
+    of_keys: u64,
+    value_bytes: usize,
+) -> Result<f64> {
     let keys = keys()?;
     let began = Instant::now();
     let counting = async {

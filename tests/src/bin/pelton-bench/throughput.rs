@@ -35,10 +35,17 @@ async fn run(arguments: &Arguments, dedup: bool) -> Result<f64> {
 /// The store by itself, then the count with and without dedup.
 pub(crate) async fn measure(arguments: &Arguments, figures: &mut Vec<Figure>) -> Result<()> {
     let (store, place) = crate::store(arguments)?;
-    let raw = raw::throughput(&store, arguments.records, RAW_BATCH, arguments.keys, arguments.value_bytes).await?;
+    let raw =
+        raw::throughput(&store, arguments.records, RAW_BATCH, arguments.keys, arguments.value_bytes).await?;
     drop((store, place));
     let mut add = |what: &str, value: f64, ratio: Option<f64>| {
-        figures.push(Figure { part: "throughput", what: what.into(), value: value / 1000.0, unit: "k rec/s", ratio });
+        figures.push(Figure {
+            part: "throughput",
+            what: what.into(),
+            value: value / 1000.0,
+            unit: "k rec/s",
+            ratio,
+        });
     };
     add("raw store, same bytes, two clients", raw, None);
     let counted = run(arguments, true).await?;
