@@ -1,6 +1,13 @@
 //! The counting pipeline through everything one machine can do to it: each number counts exactly once, in the
 //! order of its key (I4, I5, I6, I9, I12).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test: a panic is its failure"
+)]
+
 use pelton::{Engine, EngineOptions, KeyPosition, MailFate};
 use pelton_statestore::StoreHandle;
 use pelton_statestore::memory::Memory;

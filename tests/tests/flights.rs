@@ -1,6 +1,13 @@
 //! The main example end to end on real flights: the right lines, late flights counted, kills survived, and
 //! nothing done twice (I8, I10, I12).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test: a panic is its failure"
+)]
+
 use pelton_tests::flight_runs::{Kills, Run, example_binary, january, kill_repeatedly};
 use pelton_tests::independent::{differences, expected_hourly, flights_in};
 use std::collections::BTreeMap;

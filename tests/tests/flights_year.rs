@@ -2,6 +2,13 @@
 //!
 //!     PELTON_FLIGHTS=flights-2013.csv.gz cargo test --release -p pelton-tests --test flights_year -- --ignored --nocapture
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test: a panic is its failure"
+)]
+
 use pelton_tests::flight_runs::{Kills, Run, example_binary, kill_repeatedly};
 use pelton_tests::independent::{differences, expected_hourly, flights_in};
 use std::path::{Path, PathBuf};

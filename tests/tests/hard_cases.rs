@@ -2,6 +2,13 @@
 //! a sequential run (I12). Those of the store alone are in its conformance suite; those that are pure decisions
 //! stand beside the decisions.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test: a panic is its failure"
+)]
+
 use pelton::{
     Computation, Context, Counters, Declaration, Engine, EngineOptions, EventTime, Failure, Input, MailFate,
     ManualClock, Pipeline, ProcessingTime, RetryPolicy, Step, Value,
@@ -228,8 +235,8 @@ impl Computation for Stubborn {
             return Err(Failure::retry("the outside is down"));
         }
         match LAST.get(cx).await? {
-            Some(last) if last + KEYS != input.value => return Err(Failure::permanent("out of order")),
-            None if input.value >= KEYS => return Err(Failure::permanent("not the first")),
+            Some(last) if last + KEYS != input.value => Err(Failure::permanent("out of order")),
+            None if input.value >= KEYS => Err(Failure::permanent("not the first")),
             _ => LAST.set(cx, &input.value),
         }
     }
@@ -335,8 +342,7 @@ async fn panics_overruns_and_permanent_errors_become_dead_letters_and_can_be_rep
             Step::new("numbers", Numbers { total: TOTAL, chunk: 50, keys: KEYS }).starts_with_key("numbers");
         let builder = Pipeline::builder("broken").with(numbers);
         if fixed {
-            let seen = Counter;
-            return builder.with(Step::new("count", seen).reads(&NUMBERS)).build().unwrap();
+            return builder.with(Step::new("count", Counter).reads(&NUMBERS)).build().unwrap();
         }
         let code =
             Step::new("count", Broken).reads(&NUMBERS).retry(policy).deadline(Duration::from_millis(5));

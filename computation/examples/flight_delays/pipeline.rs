@@ -32,7 +32,7 @@ pub(crate) fn build(input: &Path, outputs: &Outputs, arguments: &Arguments) -> R
     let bad_rows = flights.dead_letters();
     let hourly = JsonLinesSink::new(outputs.hourly(), &BUCKETS);
     let alerts = JsonLinesSink::new(outputs.alerts(), &ALERTS);
-    let dead_letters = JsonLinesSink::new(outputs.dead_letters(), &bad_rows);
+    let dead_letters = JsonLinesSink::new(outputs.dead_letters(), &bad_rows).named("dead-letters");
     hourly.validate()?;
     alerts.validate()?;
     dead_letters.validate()?;

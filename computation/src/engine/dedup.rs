@@ -132,10 +132,6 @@ impl Dedup {
             SystemTime::from_millis(bucket.saturating_add(1).saturating_mul(self.bucket_ms))
         })
     }
-
-    pub(crate) fn bucket_ms(&self) -> u64 {
-        self.bucket_ms
-    }
 }
 
 #[cfg(test)]

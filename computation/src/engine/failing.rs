@@ -312,7 +312,7 @@ mod tests {
         assert!(failing.must_wait(&key) && !failing.must_wait(&Key::from("other")));
         let at = failing.next_at(&policy).unwrap();
         assert_eq!(at, START.plus(policy.delay_min));
-        assert_eq!(failing.due(at), [key.clone()]);
+        assert_eq!(failing.due(at), std::slice::from_ref(&key));
         let receipts: Vec<_> = failing.start(&key).into_iter().map(|w| w.receipt).collect();
         assert_eq!(receipts, [1, 2]);
         assert!(!failing.must_wait(&key));
@@ -326,7 +326,7 @@ mod tests {
         failing.failed(&key, Some(work(1, 5)), "down".into(), None, &policy, START);
         assert!(failing.past_grace(&policy, START).is_empty());
         let later = START.plus(policy.grace);
-        assert_eq!(failing.past_grace(&policy, later), [key.clone()]);
+        assert_eq!(failing.past_grace(&policy, later), std::slice::from_ref(&key));
         let waiting = failing.take_waiting(&key);
         failing.parked(&key, 1, &waiting[0].item, later, later);
         assert_eq!(failing.hold(), EventTime::from_micros(5));

@@ -7,6 +7,7 @@
 //! | [`commit`] | sealing a batch, and what follows once it has committed (I1 to I5) |
 //! | [`replay`] | dead letters, from the store to the queue of their key (I10) |
 //! | [`report`] | the one number that says how far it is (I6, I7) |
+//! | [`sweep`] | expired state, removed |
 //! | [`task`] | the loop around them |
 //!
 //! While a commit is under way the next batch gathers and already runs, on state that is not yet committed.
@@ -18,6 +19,7 @@ pub(crate) mod commit;
 pub(crate) mod core;
 pub(crate) mod replay;
 pub(crate) mod report;
+pub(crate) mod sweep;
 pub(crate) mod task;
 
 use super::channel::Credit;

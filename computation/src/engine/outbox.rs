@@ -269,16 +269,6 @@ impl Outbox {
         self.bytes
     }
 
-    /// Whether everything is acknowledged and removed.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
-    }
-
-    /// The productions not acknowledged by everybody, chunk by chunk, and the keys of every chunk.
-    pub(crate) fn contents(&self) -> impl Iterator<Item = (ChunkId, u32, &[Production], &[Bytes])> {
-        self.chunks.iter().map(|(n, c)| (*n, c.graph_version, c.productions.as_slice(), c.keys.as_slice()))
-    }
-
     /// Whether a weak chunk still waits for acknowledgements.
     pub(crate) fn is_unacknowledged(&self, id: ChunkId) -> bool {
         self.chunks.get(&id).is_some_and(|chunk| chunk.unacknowledged > 0)

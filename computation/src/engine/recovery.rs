@@ -16,7 +16,7 @@ use super::scope::Scope;
 use super::timers::TimerEntry;
 use crate::failure::Failure;
 use crate::pipeline::ComputationSpec;
-use pelton_domain::{CommitNumber, EventTime, KeyPosition, SystemTime};
+use pelton_domain::{CommitNumber, KeyPosition, SystemTime};
 use pelton_statestore::{ComputationKeys, Reign, StoreHandle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,9 +122,4 @@ impl Recovery<'_> {
 pub(crate) fn id_floor(table: &pelton_injector::AnnouncedTable) -> SystemTime {
     let times = table.iter().map(|(_, announced)| announced.oldest_unacknowledged);
     times.filter(|time| *time != SystemTime::MAX).max().unwrap_or(SystemTime::ZERO)
-}
-
-/// Whether everything announced has reached plus infinity.
-pub(crate) fn is_finished(table: &pelton_injector::AnnouncedTable) -> bool {
-    table.iter().all(|(_, announced)| announced.low_watermark == EventTime::MAX)
 }

@@ -215,11 +215,6 @@ impl Rows {
         }
     }
 
-    /// The number of entries the open batch has changed, for its limits.
-    pub(crate) fn changed_entries(&self) -> usize {
-        self.changed.len() + self.clears.len()
-    }
-
     /// Ends the batch: adds its writes to `writes`, and returns what must be unpinned once it has committed.
     ///
     /// `cells` are the cells' names by place. Clears come first: an entry that was written before its clear

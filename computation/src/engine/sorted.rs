@@ -69,6 +69,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Small(entries) => entries.len(),
@@ -92,13 +93,6 @@ impl<K: Ord, V> SortedMap<K, V> {
                 Box::new(entries.iter().skip(at).map(|(k, v)| (k, v)))
             }
             Self::Large(tree) => Box::new(tree.range((start, Bound::Unbounded))),
-        }
-    }
-
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
-        match self {
-            Self::Small(entries) => entries.retain(|(k, v)| keep(k, v)),
-            Self::Large(tree) => tree.retain(|k, v| keep(k, v)),
         }
     }
 }

@@ -255,11 +255,6 @@ impl Timers {
         self.released = self.released_before_call;
     }
 
-    /// The number of timers the open batch has changed.
-    pub(crate) fn changed_entries(&self) -> usize {
-        self.changed.len()
-    }
-
     /// The earliest hold that the open batch has let go.
     pub(crate) fn released(&self) -> EventTime {
         self.released
@@ -334,7 +329,7 @@ mod tests {
         );
         timers.rollback();
         assert_eq!((timers.hold(), timers.released()), (EventTime::from_micros(5), EventTime::MAX));
-        assert_eq!((timers.changed_entries(), timers.len()), (0, 1));
+        assert_eq!((timers.changed.len(), timers.len()), (0, 1));
         assert_eq!(timers.take_due(TimeDomain::Event, 10, 9).len(), 1);
     }
 

@@ -230,7 +230,7 @@ impl Shared {
             let ended = run
                 .unwrap_or_else(|panic| Ended::Failed(format!("a bug: {}", panic_message(panic.as_ref()))));
             let reason = match ended {
-                Ended::Stopped(stopped) => return Some(stopped),
+                Ended::Stopped(stopped) => return Some(*stopped),
                 Ended::Failed(reason) => {
                     self.fail(reason);
                     return None;

@@ -67,7 +67,7 @@ pub(crate) fn pack(
 
 /// The ids in a packed entry, sorted.
 pub(crate) fn unpack(value: &[u8]) -> Result<Vec<RecordId>, Malformed> {
-    if value.len() % 16 != 0 {
+    if !value.len().is_multiple_of(16) {
         return Err(Malformed::new("packed dedup entry", format!("{} bytes are no ids", value.len())));
     }
     value.chunks_exact(16).map(convert::record_id).collect()

@@ -10,6 +10,7 @@ use super::super::router::Mail;
 use super::super::scope::Scope;
 use super::IntervalOptions;
 use super::report::Reported;
+use super::sweep::Sweep;
 use crate::failure::Failure;
 use crate::timer::TimeDomain;
 use pelton_domain::{KeyInterval, KeyPosition, ProcessingTime, RecordId};
@@ -53,7 +54,7 @@ pub(crate) struct Core {
     next_receipt: ReceiptId,
     intake: VecDeque<(ReceiptId, Item)>,
     unpacked: Unpacked,
-    pub(crate) next_sweep: ProcessingTime,
+    pub(crate) sweep: Sweep,
 }
 
 /// Recently read packed entries: after a restart many duplicates look into the same ones.
@@ -106,7 +107,7 @@ impl Core {
             next_receipt: 1,
             intake: VecDeque::new(),
             unpacked: Unpacked::default(),
-            next_sweep: ProcessingTime::MIN,
+            sweep: Sweep::new(ProcessingTime::MIN),
         }
     }
 

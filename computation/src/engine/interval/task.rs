@@ -31,7 +31,7 @@ const MAIL_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// As asked: everything begun is committed.
-    Stopped(Stopped),
+    Stopped(Box<Stopped>),
     /// Another owns the interval, or its state here is in doubt: take it over afresh, if it is still ours.
     Abandoned(String),
     /// The store or the injector is gone for good.
@@ -88,10 +88,10 @@ impl IntervalTask {
                 return ended;
             }
             if self.stop.is_cancelled() && commit.is_none() {
-                return Ended::Stopped(Stopped {
+                return Ended::Stopped(Box::new(Stopped {
                     reign: self.reign,
                     dedup_end: self.core.dedup.newest_bucket_end(),
-                });
+                }));
             }
             let runnable = self.core.may_run() && self.core.has_work() && !self.stop.is_cancelled();
             let wait = self.wait();
@@ -142,6 +142,9 @@ impl IntervalTask {
         let stopping = self.stop.is_cancelled();
         if !self.core.failing.is_empty() && !stopping {
             self.core.tend_failing().await.map_err(|failure| self.fault(&failure))?;
+        }
+        if !stopping && self.core.next_sweep().is_some_and(|at| at <= self.core.scope.now) {
+            self.core.sweep_page().await.map_err(|failure| self.fault(&failure))?;
         }
         if !stopping && self.core.may_run() && self.core.has_work() {
             self.run_bundle().await?;
@@ -292,7 +295,7 @@ impl IntervalTask {
         let resend = core.outbox.is_waiting().then(|| core.scope.now.plus(core.options.resend_after));
         let straggler = core.sealed.as_ref().and_then(|sealed| sealed.weak_until);
         let failing = core.failing.next_at(&core.scope.spec.options.retry).filter(|_| core.may_run());
-        let next = [timer, removal, resend, straggler, failing, core.next_report_at()]
+        let next = [timer, removal, resend, straggler, failing, core.next_report_at(), core.next_sweep()]
             .into_iter()
             .flatten()
             .min()?;
