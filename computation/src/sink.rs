@@ -24,11 +24,11 @@
 //! 7. *Power fails*: the ledger counts only what has been synced to the disk. What lay behind it, torn or
 //!    zeroed, is written again.
 //! 8. *Somebody else touched the file*: it is shorter than the ledger says, longer than ledger and plan
-//!    together, gone, or its last bytes are others. That is an error in words, and nothing is written.
-//! 9. *A new pipeline and a file that is not empty*: an error, unless it may be
-//!    [overwritten](JsonLinesSink::overwrite). That the file is its own is committed before anything is written to it.
-//!    Overwriting cuts the file, once, at creation. A zombie that slept exactly there while its successor had
-//!    already written could cut that: the successor would see it by 8, and say so.
+//!    together, gone, or its last bytes are others. Nothing is written, and the pipeline stops and says so.
+//! 9. *A new pipeline and a file that is not empty*: the same, unless it may be
+//!    [overwritten](JsonLinesSink::overwrite). That the file is its own is committed before anything is written
+//!    to it. Overwriting cuts the file, once, at creation. A zombie that slept exactly there while its successor
+//!    had already written could cut that: the successor would see it by 8.
 
 mod format;
 mod ledger;

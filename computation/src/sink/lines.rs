@@ -22,9 +22,9 @@ use std::time::Duration;
 /// Lines are in the order in which they were committed: those of one key in the order of its records, those
 /// of different keys in an order that differs from run to run. Sort them to compare two runs.
 ///
-/// The file is made when the pipeline is first started. From then on it belongs to it: whatever else cuts,
-/// changes or moves it makes the sink fail, with the reason, until the file is back. Meanwhile, and while
-/// the disk is full, the pipeline waits; nothing is dropped.
+/// The file is made when the pipeline is first started. From then on it belongs to it: where something else
+/// cuts, changes or moves it, the pipeline stops with the reason, and goes on in another run once the file is
+/// back. While the disk is full it waits. Nothing is dropped.
 ///
 /// ```no_run
 /// use pelton::{JsonLinesSink, Stream};

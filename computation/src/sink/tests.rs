@@ -131,26 +131,42 @@ async fn a_file_that_is_there_already_is_kept_unless_it_may_be_overwritten() {
     let precious = "precious\n".repeat(2000);
     std::fs::write(world.path("out.jsonl"), &precious).unwrap();
     let engine = world.start(world.sink()).await;
-    until("the failure", || engine.status().computation("rows.write").unwrap().failing_keys == 1).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(world.written(), precious);
-    engine.abort();
-    let engine = world.start(world.sink().overwrite()).await;
-    finish(&engine).await;
-    assert!(is_complete(&world.written(), 100));
+    let failed = engine.failed().await.to_string();
+    assert!(failed.contains("out.jsonl has 18000 bytes already"), "{failed}");
     engine.stop().await;
-    let engine = world.start(world.sink().overwrite()).await;
-    finish(&engine).await;
-    assert!(is_complete(&world.written(), 100), "only once, not at every start");
+    assert_eq!(world.written(), precious);
+    for _ in 0..2 {
+        let engine = world.start(world.sink().overwrite()).await;
+        finish(&engine).await;
+        assert!(is_complete(&world.written(), 100), "it is overwritten once, and not at every start");
+        engine.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_was_taken_away_is_waited_for_and_nothing_is_lost() {
+async fn a_file_that_was_taken_away_stops_the_pipeline_and_nothing_is_lost() {
     const ROWS: u64 = 20_000;
     let world = World::new(ROWS);
     let engine = world.start(world.sink()).await;
     until("some lines", || world.written().len() > 100_000).await;
     std::fs::rename(world.path("out.jsonl"), world.path("away.jsonl")).unwrap();
+    let failed = engine.failed().await.to_string();
+    assert!(failed.contains("out.jsonl is gone"), "{failed}");
+    engine.stop().await;
+    assert!(!world.path("out.jsonl").exists());
+    std::fs::rename(world.path("away.jsonl"), world.path("out.jsonl")).unwrap();
+    let engine = world.start(world.sink()).await;
+    finish(&engine).await;
+    assert!(is_complete(&world.written(), ROWS), "I12");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_cannot_be_written_is_waited_for_and_no_line_is_given_up() {
+    const ROWS: u64 = 20_000;
+    let world = World::new(ROWS);
+    let directory = world.path("out");
+    let sink = JsonLinesSink::new(directory.join("out.jsonl"), &super::tests::ROWS);
+    let engine = world.start(sink).await;
     until("the failure", || engine.status().computation("rows.write").unwrap().failing_keys == 1).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let status = engine.status();
@@ -160,10 +176,9 @@ async fn a_file_that_was_taken_away_is_waited_for_and_nothing_is_lost() {
         (0, 0),
         "its senders wait, and no record is parked"
     );
-    assert!(!world.path("out.jsonl").exists());
-    std::fs::rename(world.path("away.jsonl"), world.path("out.jsonl")).unwrap();
+    std::fs::create_dir(&directory).unwrap();
     finish(&engine).await;
-    assert!(is_complete(&world.written(), ROWS), "I12");
+    assert!(is_complete(&std::fs::read_to_string(directory.join("out.jsonl")).unwrap(), ROWS), "I12");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -82,7 +82,7 @@ impl Computation for Append {
         for chunk in ledger.plan() {
             let bytes = CHUNKS.get(cx, &chunk_key(chunk)).await?;
             lines.extend_from_slice(
-                &bytes.ok_or_else(|| Failure::retry(format!("chunk {chunk} is not in the store")))?,
+                &bytes.ok_or_else(|| Failure::stop(format!("chunk {chunk} is not in the store")))?,
             );
             CHUNKS.remove(cx, &chunk_key(chunk))?;
         }
@@ -103,14 +103,15 @@ fn write_next(cx: &mut Context<'_>, ledger: &Ledger, hold: EventTime) -> Result<
 }
 
 fn target(cx: &Context<'_>) -> Result<Target, Failure> {
-    let path = cx.key().as_str().ok_or_else(|| Failure::retry("the key is not the path of a file"))?;
+    let path = cx.key().as_str().ok_or_else(|| Failure::stop("the key is not the path of a file"))?;
     Ok(Target::new(path))
 }
 
-/// Everything about a file may be put right, so nothing is given up.
+/// Nothing about a file is final, so nothing is given up: a disk may have room again, and what somebody did to
+/// the file, they can undo.
 fn failure(error: TargetError) -> Failure {
     tracing::error!(%error, "a sink waits");
-    Failure::retry(error)
+    if matches!(error, TargetError::Io { .. }) { Failure::retry(error) } else { Failure::stop(error) }
 }
 
 fn chunk_key(chunk: u64) -> Bytes {

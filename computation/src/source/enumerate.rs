@@ -44,7 +44,7 @@ impl<S: SplitSource> Computation for Enumerate<S> {
 
     async fn on_timer(&mut self, cx: &mut Context<'_>, _: Fired) -> Result<(), Failure> {
         let list = async {
-            self.outside.validate().map_err(Failure::retry)?;
+            self.outside.validate().map_err(Failure::stop)?;
             self.outside.splits().await
         };
         let listed = list.await.inspect_err(|failure| {

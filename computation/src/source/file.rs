@@ -16,10 +16,11 @@
 //! * A row that is none (wrong number of fields, a field that is no such type, invalid UTF-8, over the row
 //!   limit) goes to the dead-letter stream of the reading computation, with file, line and reason (I10).
 //! * What can be known before anything starts is an error of [`FileSource::validate`].
-//! * Where a file cannot be read on (a gzip stream breaks off, the disk fails, the file changed), every row
-//!   before that place is processed, and then the split fails, again and again, with a message that says where
-//!   and why. It holds its watermark and its cursor meanwhile, so nothing closes as if the rest had been read.
-//!   Once the whole file is in its place, reading goes on there: what was read already is compared first.
+//! * Where a file cannot be read on (a gzip stream breaks off, the disk fails, the file changed or is gone),
+//!   every row before that place is processed, and then the pipeline stops with a message that says where and
+//!   why ([`Failure::stop`](crate::Failure::stop)). The split keeps its watermark and its cursor, so nothing
+//!   closes as if the rest had been read. Once the whole file is in its place, another run goes on there: what
+//!   was read already is compared first.
 //!
 //! # Limits
 //!

@@ -30,10 +30,8 @@ const READ: &str = "read";
 const READERS_OPEN_MAX: usize = 64;
 /// What a dead letter keeps of a row: even with every byte escaped it fits into a store's value.
 const DEAD_LETTER_BYTES_MAX: usize = 12 * 1024;
-/// What the records of a chunk may weigh: a little less than one call may.
-const EMITTED_BYTES_MAX: usize = 3_500_000;
-/// What a record weighs beside key and value.
-const RECORD_OVERHEAD_BYTES: usize = 320;
+/// A record that weighs more than this is one that no store takes, whatever else is in its commit.
+const RECORD_BYTES_MAX: usize = 64 * 1024;
 
 /// How far a split has been read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +50,8 @@ pub(super) struct Read<S: SplitSource, C> {
     options: SourceOptions,
     split: Value<Assigned<S::Split>>,
     progress: Value<Progress<S::Cursor>>,
+    /// As many rows as have been found to fit into a commit.
+    rows_max: usize,
     open: Mutex<Readers<S>>,
 }
 
@@ -70,6 +70,7 @@ impl<S: SplitSource, C> Read<S, C> {
             outside,
             encoded: Stream::named(stream.name()),
             stream,
+            rows_max: options.chunk_rows_max,
             options,
             split: Value::new("split"),
             progress: Value::new("progress"),
@@ -108,8 +109,44 @@ impl<S: SplitSource, C> Read<S, C> {
 }
 
 impl<S: SplitSource, C: Codec<S::Value>> Read<S, C> {
-    fn emit(&self, cx: &mut Context<'_>, records: Vec<SourceRecord<S::Value>>) -> Result<(), Failure> {
-        let mut emitted_bytes = 0;
+    /// Reads the next chunk, and says when to read on.
+    async fn read_on(&mut self, cx: &mut Context<'_>, timer: Fired) -> Result<(), Failure> {
+        let Some(assigned) = self.split.get(cx).await? else { return Ok(()) };
+        let before = self.progress.get(cx).await?;
+        let pace = self.options.rows_per_s.map(|rate| Pace::shared(rate, assigned.splits));
+        let rows_max = self.rows_max;
+        let request = ChunkRequest {
+            rows_max: pace.map_or(rows_max, |pace| pace.chunk_rows(rows_max)),
+            bytes_max: self.options.chunk_bytes_max,
+            now: cx.now(),
+        };
+        let key = cx.key().clone();
+        let cursor = before.as_ref().map(|progress| &progress.cursor);
+        let read = async {
+            let mut reader = self.reader(&key, &assigned.split, cursor).await?;
+            Ok((reader.next_chunk(request).await?, reader))
+        };
+        let (chunk, reader) = read.await.inspect_err(|failure: &Failure| {
+            tracing::error!(source = self.options.name, split = %key, %failure, "a split cannot be read");
+        })?;
+        let Chunk { records, rejected, cursor, watermark, next } = chunk;
+
+        let rows = records.len() + rejected.len();
+        self.emit(cx, records)?;
+        rejected.into_iter().try_for_each(|rejected| reject(cx, rejected))?;
+        let watermark = watermark.as_micros().max(before.map_or(i64::MIN, |progress| progress.watermark_us));
+        let ended = next == Next::End;
+        self.progress.set(cx, &Progress { cursor: cursor.clone(), watermark_us: watermark, ended })?;
+        if !ended {
+            let at = self.next_at(pace, timer.fire_at_us, request.now, rows, next);
+            cx.set_timer(Timer::processing(READ, at).output_at(EventTime::from_micros(watermark)))?;
+            self.keep(key, cursor, reader);
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, cx: &mut Context<'_>, records: Vec<SourceRecord<S::Value>>) -> Result<(), Failure> {
+        let count = records.len();
         for SourceRecord { key, event_time, value, origin } in records {
             let encoded = match C::encode(&value) {
                 Ok(encoded) => encoded,
@@ -118,20 +155,24 @@ impl<S: SplitSource, C: Codec<S::Value>> Read<S, C> {
                     continue;
                 }
             };
-            emitted_bytes += encoded.len() + key.as_bytes().len() + RECORD_OVERHEAD_BYTES;
-            if emitted_bytes > EMITTED_BYTES_MAX {
-                return Err(Failure::retry(format!(
-                    "the records of one chunk weigh more than {EMITTED_BYTES_MAX} bytes: set a lower chunk_max()"
-                )));
-            }
+            let bytes = key.as_bytes().len() + encoded.len();
             match cx.emit(&self.encoded, key, event_time, &encoded) {
-                Err(failure) if failure.kind == FailureKind::Permanent => {
-                    reject(cx, unfit(cx, origin, encoded, event_time, failure.reason()))?;
+                Err(failure) if failure.kind != FailureKind::Permanent => return Err(failure),
+                Err(failure) if bytes <= RECORD_BYTES_MAX && count > 1 => {
+                    return Err(self.halve(count, &failure));
                 }
-                other => other?,
+                Err(failure) => reject(cx, unfit(cx, origin, encoded, event_time, failure.reason()))?,
+                Ok(()) => {}
             }
         }
         Ok(())
+    }
+
+    /// The rows of one chunk are too much for one commit, though none of them is by itself.
+    fn halve(&mut self, count: usize, failure: &Failure) -> Failure {
+        self.rows_max = (count / 2).max(1);
+        tracing::info!(source = self.options.name, rows_max = self.rows_max, %failure, "chunks become smaller");
+        Failure::retry_after(Duration::ZERO, failure)
     }
 
     /// When the next chunk may be read.
@@ -183,37 +224,10 @@ impl<S: SplitSource, C: Codec<S::Value>> Computation for Read<S, C> {
     }
 
     async fn on_timer(&mut self, cx: &mut Context<'_>, timer: Fired) -> Result<(), Failure> {
-        let Some(assigned) = self.split.get(cx).await? else { return Ok(()) };
-        let before = self.progress.get(cx).await?;
-        let pace = self.options.rows_per_s.map(|rate| Pace::shared(rate, assigned.splits));
-        let rows_max = self.options.chunk_rows_max;
-        let request = ChunkRequest {
-            rows_max: pace.map_or(rows_max, |pace| pace.chunk_rows(rows_max)),
-            bytes_max: self.options.chunk_bytes_max,
-            now: cx.now(),
-        };
-        let key = cx.key().clone();
-        let cursor = before.as_ref().map(|progress| &progress.cursor);
-        let read = async {
-            let mut reader = self.reader(&key, &assigned.split, cursor).await?;
-            Ok((reader.next_chunk(request).await?, reader))
-        };
-        let (chunk, reader) = read.await.inspect_err(|failure: &Failure| {
-            tracing::error!(source = self.options.name, split = %key, %failure, "a split cannot be read");
-        })?;
-        let Chunk { records, rejected, cursor, watermark, next } = chunk;
-
-        let rows = records.len() + rejected.len();
-        self.emit(cx, records)?;
-        rejected.into_iter().try_for_each(|rejected| reject(cx, rejected))?;
-        let watermark = watermark.as_micros().max(before.map_or(i64::MIN, |progress| progress.watermark_us));
-        let ended = next == Next::End;
-        self.progress.set(cx, &Progress { cursor: cursor.clone(), watermark_us: watermark, ended })?;
-        if !ended {
-            let at = self.next_at(pace, timer.fire_at_us, request.now, rows, next);
-            cx.set_timer(Timer::processing(READ, at).output_at(EventTime::from_micros(watermark)))?;
-            self.keep(key, cursor, reader);
-        }
-        Ok(())
+        // A timer that is given up never fires again: the rest of the split would be lost without a word (I10).
+        self.read_on(cx, timer).await.map_err(|failure| match failure.kind {
+            FailureKind::Permanent => Failure::stop(failure),
+            _ => failure,
+        })
     }
 }

@@ -39,14 +39,15 @@ pub trait SplitSource: Clone + Send + Sync + 'static {
     /// Every split, each under its own key. What is listed first is committed, and not asked for again.
     ///
     /// # Errors
-    /// [`Failure::retry`] where they cannot be listed now. The watermark stays at minus infinity meanwhile.
+    /// [`Failure::retry`] where they cannot be listed now, [`Failure::stop`] where somebody has to mend something
+    /// first. The watermark stays at minus infinity meanwhile.
     fn splits(&self) -> impl Future<Output = Result<Vec<(Key, Self::Split)>, Failure>> + Send;
 
     /// A reader of `split` that goes on at `from`, or begins where there is no cursor.
     ///
     /// # Errors
-    /// [`Failure::retry`] where it cannot be read now, or is not what it was when the cursor was made. A
-    /// permanent failure would give the rest of the split up: the file sources never return one.
+    /// [`Failure::retry`] where it cannot be read now, [`Failure::stop`] where it is not what it was when the
+    /// cursor was made. Never [`Failure::permanent`]: that would give the rest of the split up.
     fn open(
         &self,
         split: &Self::Split,

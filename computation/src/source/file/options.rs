@@ -251,7 +251,7 @@ impl<F: FileFormat, C: 'static> SplitSource for FileSource<F, C> {
 
     async fn splits(&self) -> Result<Vec<(Key, String)>, Failure> {
         let split = |path: &PathBuf| {
-            let path = path.to_str().ok_or_else(|| Failure::retry("a path is not UTF-8"))?;
+            let path = path.to_str().ok_or_else(|| Failure::stop("a path is not UTF-8"))?;
             Ok((Key::from(path), path.to_owned()))
         };
         self.paths.iter().map(split).collect()

@@ -71,8 +71,8 @@ impl<F: FileFormat> FileReader<F> {
         disorder: Duration,
         from: Option<&FileCursor>,
     ) -> Result<Self, Failure> {
-        let mut rows = Rows::open(path, format.quoting(), row_bytes_max).map_err(Failure::retry)?;
-        let parser = format.begin(&mut rows).map_err(Failure::retry)?;
+        let mut rows = Rows::open(path, format.quoting(), row_bytes_max).map_err(Failure::stop)?;
+        let parser = format.begin(&mut rows).map_err(Failure::stop)?;
         let estimate = BoundedDisorder::new(disorder);
         let mut reader = Self { format, extract, parser, rows, row_count: 0, estimate, target: None };
         let Some(cursor) = from else { return Ok(reader) };
@@ -87,7 +87,7 @@ impl<F: FileFormat> FileReader<F> {
             tracing::warn!(file, "the file changed since it was last read: what had been read is compared");
         }
         // From its beginning, header included.
-        reader.rows = Rows::open(path, reader.format.quoting(), row_bytes_max).map_err(Failure::retry)?;
+        reader.rows = Rows::open(path, reader.format.quoting(), row_bytes_max).map_err(Failure::stop)?;
         reader.target = Some(cursor.clone());
         Ok(reader)
     }
@@ -167,7 +167,7 @@ impl<F: FileFormat> FileReader<F> {
         Rejected { bytes, reason, event_time: self.estimate.latest() }
     }
 
-    /// Reading cannot go on at this place. Retryable, so that the watermark stays and nothing is lost.
+    /// Reading cannot go on at this place. Never permanent: the watermark stays, and nothing is lost.
     fn fault(&mut self, fault: impl Display) -> Failure {
         let Place { offset, line, .. } = self.rows.place();
         let file = shown(self.rows.path());

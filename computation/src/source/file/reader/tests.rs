@@ -1,4 +1,5 @@
 use super::*;
+use crate::failure::FailureKind;
 use crate::source::file::csv::CsvRows;
 use crate::source::file::json::JsonRows;
 use crate::source::file::testing::{Files, gzip, set_old};
@@ -130,7 +131,7 @@ fn a_truncated_gzip_fails_at_its_end_and_goes_on_once_it_is_whole() {
             Err(failure) => break failure,
         }
     };
-    assert!(failure.is_retryable() && failure.reason().contains("breaks off"), "{failure}");
+    assert!(failure.kind == FailureKind::Stop && failure.reason().contains("breaks off"), "{failure}");
     assert_eq!(values, all[..values.len()]);
     let mut again = open(&path, cursor.as_ref()).unwrap();
     assert!(again.read(request(100)).unwrap_err().reason().contains("breaks off"));
@@ -156,7 +157,7 @@ fn a_file_that_changed_between_two_runs_is_refused_and_one_that_was_copied_is_no
         files.put("t.csv", changed);
         let failure = read_on().unwrap_err();
         assert!(
-            failure.is_retryable() && failure.reason().contains("changed while it was being read"),
+            failure.kind == FailureKind::Stop && failure.reason().contains("changed while it was being read"),
             "{failure}"
         );
     }
