@@ -32,8 +32,10 @@ use arguments::Arguments;
 use clap::Parser;
 use outputs::Outputs;
 use pelton::local::{self, LocalOptions, Outcome};
+use pelton::{Clock, WallClock};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use summary::Report;
 use tracing_subscriber::EnvFilter;
 
@@ -65,13 +67,15 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let outputs = Outputs::claim(&arguments.output, &input)?;
     let pipeline = pipeline::build(&input, &outputs, arguments)?;
     let earlier = outputs.begin()?;
+    let began = WallClock.now();
     let done = local::run(pipeline, LocalOptions::new(arguments.store())).await?;
+    let took = Duration::from_micros(WallClock.now().as_micros().abs_diff(began.as_micros()));
     outputs.end()?;
     let finished = done.outcome == Outcome::Finished;
     if finished {
         draw(&outputs)?;
     }
-    println!("{}", Report { done: &done, outputs: &outputs, earlier });
+    println!("{}", Report { done: &done, outputs: &outputs, earlier, took });
     Ok(if finished { ExitCode::SUCCESS } else { ExitCode::from(EXIT_STOPPED) })
 }
 

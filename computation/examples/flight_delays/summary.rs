@@ -4,6 +4,7 @@ use crate::outputs::{Earlier, Outputs};
 use pelton::PipelineStatus;
 use pelton::local::{Outcome, Summary};
 use std::fmt;
+use std::time::Duration;
 
 /// The end of a run, for people.
 pub(crate) struct Report<'a> {
@@ -13,6 +14,8 @@ pub(crate) struct Report<'a> {
     pub(crate) outputs: &'a Outputs,
     /// What came before it.
     pub(crate) earlier: Earlier,
+    /// From opening the store to the end.
+    pub(crate) took: Duration,
 }
 
 /// The counts of all runs on a store together, each committed with the work it counts.
@@ -47,7 +50,7 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before, after) = (Counts::of(&self.done.before), Counts::of(&self.done.after));
         self.headline(f, before, after)?;
-        let seconds = self.done.elapsed.as_secs_f64();
+        let seconds = self.took.as_secs_f64();
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,

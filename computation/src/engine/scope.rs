@@ -22,8 +22,11 @@ use std::time::Duration;
 
 /// What the effects of one call may weigh beside a full batch.
 const CALL_BYTES_MAX: usize = 4_000_000;
-/// What a stored chunk, parked record or dead letter needs around one record: its error text included.
-const PRODUCTION_OVERHEAD_BYTES: usize = 4096;
+/// What a stored chunk needs around one production.
+const PRODUCTION_OVERHEAD_BYTES: usize = 64;
+/// The room that a stored record must leave in a store value, so that it can be parked or become a dead letter,
+/// with the error, as well.
+const RECORD_ROOM_BYTES: usize = 4096;
 /// What stands around a key and sub-key in the store.
 const KEY_OVERHEAD_BYTES: usize = 400;
 /// The longest error text of a dead letter or parked record.
@@ -301,16 +304,17 @@ impl Scope {
         event_time: EventTime,
         value: Bytes,
     ) -> Result<(), Failure> {
-        let size = key.as_bytes().len() + value.len() + producer.as_bytes().len() + PRODUCTION_OVERHEAD_BYTES;
-        if key.as_bytes().len() > Key::LENGTH_MAX || size > self.limits.value_bytes_max {
+        let size = key.as_bytes().len() + value.len() + producer.as_bytes().len();
+        let size_max = self.limits.value_bytes_max.saturating_sub(RECORD_ROOM_BYTES);
+        if key.as_bytes().len() > Key::LENGTH_MAX || size > size_max {
             return Err(Failure::permanent(format!(
                 "a production weighs {size} bytes with a key of {} bytes; at most {} and {} are allowed",
                 key.as_bytes().len(),
-                self.limits.value_bytes_max,
+                size_max,
                 Key::LENGTH_MAX,
             )));
         }
-        self.weigh(size)?;
+        self.weigh(size + PRODUCTION_OVERHEAD_BYTES)?;
         // A timer has no upstream that would repeat it, so what it produces is always strong.
         let weak = cause.filter(|_| self.spec.options.weak);
         let id = match weak {
@@ -378,7 +382,7 @@ impl Scope {
 
 /// A dead letter that fits into a store value: error text, and a value that came from outside, are cut.
 fn bounded(mut letter: store::DeadLetter, value_bytes_max: usize) -> store::DeadLetter {
-    let room = value_bytes_max.saturating_sub(PRODUCTION_OVERHEAD_BYTES + letter.key.len());
+    let room = value_bytes_max.saturating_sub(RECORD_ROOM_BYTES + letter.key.len());
     if letter.value.len() > room {
         letter.error = format!("{} (cut from {} bytes)", letter.error, letter.value.len());
         letter.value.truncate(room);
