@@ -159,6 +159,29 @@ fn a_segment_that_was_never_begun_does_not_matter() {
     }
 }
 
+/// The header of a segment.
+fn header(number: u64, first_sequence: u64) -> Vec<u8> {
+    let mut header = b"PELTLOG\x01saltsalt".to_vec();
+    header.extend(number.to_le_bytes());
+    header.extend(first_sequence.to_le_bytes());
+    header.extend(1u32.to_le_bytes());
+    header.extend(crc32fast::hash(&header).to_le_bytes());
+    header
+}
+
+/// It could not be made durable, so the store went on in the one before; and then it was there after all.
+#[test]
+fn a_segment_that_was_created_in_vain_does_not_end_the_one_before() {
+    let closed = closed(Durability::Fsync);
+    for (first_sequence, behind) in [(2, 0), (3, 0), (3, 5_000), (5, 100)] {
+        let (_scratch, store) = closed.with_log(&closed.bytes());
+        let mut bytes = header(2, first_sequence);
+        bytes.resize(bytes.len() + behind, 0x5a);
+        fs::write(store.join("log").join("00000000000000000002.log"), bytes).unwrap();
+        assert_holds(&store, COMMITS);
+    }
+}
+
 /// A store with three segments, each with commits of its own.
 fn with_three_segments() -> (TempDir, PathBuf, Vec<PathBuf>) {
     let scratch = tempfile::tempdir().unwrap();

@@ -142,16 +142,16 @@ impl Committer {
         let mut accepted = Vec::with_capacity(group.len());
         for Request { commit, answer, _share } in group.drain(..) {
             match self.stage.accept(commit, &self.core) {
-                Ok(writes) => accepted.push((answer, writes, _share)),
+                Ok(payloads) => accepted.push((answer, payloads, _share)),
                 // A refusal says nothing about the others, and waits for no disk.
                 Err(error) => answer_all([answer], &Err(error)),
             }
         }
         let result = self.log();
         if result.is_ok() {
-            self.apply(accepted.iter().map(|(_, writes, _)| *writes));
+            self.apply(accepted.iter().map(|(_, payloads, _)| *payloads));
+            metrics::counter!("pelton_store_commits_total").increment(accepted.len() as u64);
         }
-        metrics::counter!("pelton_store_commits_total").increment(accepted.len() as u64);
         answer_all(accepted.into_iter().map(|(answer, _, _)| answer), &result);
     }
 

@@ -72,13 +72,17 @@ impl FlushSlot {
         self.changed.notify_all();
     }
 
+    /// Waits a moment; `false` once the store is being closed.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let waiting = self.changed.wait_timeout_while(self.lock(), pause, |slot| !slot.is_closing);
+        !waiting.unwrap_or_else(PoisonError::into_inner).0.is_closing
+    }
+
     /// The job failed and will be tried again after `pause`; `false` once the store is being closed.
     pub(super) fn failed(&self, fault: StoreFault, pause: Duration) -> bool {
-        let mut slot = self.lock();
-        slot.failing = Some(fault);
+        self.lock().failing = Some(fault);
         self.changed.notify_all();
-        let waiting = self.changed.wait_timeout_while(slot, pause, |slot| !slot.is_closing);
-        !waiting.unwrap_or_else(PoisonError::into_inner).0.is_closing
+        self.pause(pause)
     }
 
     /// Lets everyone go who waits here.

@@ -9,8 +9,7 @@ use super::disk::Disk;
 use super::flush_slot::FlushJob;
 use super::segment;
 use super::settled::SettledError;
-use crate::store::StoreFault;
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +35,7 @@ pub(super) fn run(core: &Core, log: &Log, merge: &Sender<()>) {
     let _last = CloseSlot(core);
     while let Some(job) = core.flush.next() {
         let mut pause = PAUSE_MIN;
-        while let Err(error) = settle(core, &job, log) {
+        while let Err(error) = settle(core, &job, log, merge) {
             if !error.is_transient {
                 core.health.break_with(error.fault.clone());
             }
@@ -48,10 +47,13 @@ pub(super) fn run(core: &Core, log: &Log, merge: &Sender<()>) {
             pause = (pause * 2).min(PAUSE_MAX);
         }
         core.flush.done();
-        if let Err(TrySendError::Disconnected(())) = merge.try_send(()) {
-            return;
-        }
+        wake(merge);
     }
+}
+
+/// Has the tables merged; where that is being done already it will look again.
+fn wake(merge: &Sender<()>) {
+    let _ = merge.try_send(());
 }
 
 /// Lets the committer go, which may wait for the slot, however this thread ends.
@@ -63,10 +65,14 @@ impl Drop for CloseSlot<'_> {
     }
 }
 
-fn settle(core: &Core, job: &FlushJob, log: &Log) -> Result<(), SettledError> {
-    if core.settled.runs() >= RUNS_MAX {
-        let fault = StoreFault(format!("{RUNS_MAX} sorted runs wait to be merged"));
-        return Err(SettledError { fault, is_transient: true, is_interrupted: false });
+fn settle(core: &Core, job: &FlushJob, log: &Log, merge: &Sender<()>) -> Result<(), SettledError> {
+    while core.settled.runs() >= RUNS_MAX {
+        // The committer waits for this thread, and its callers for it: so that reads do not slow down for good.
+        wake(merge);
+        core.settled.check_merging()?;
+        if !core.flush.pause(PAUSE_MIN) {
+            break;
+        }
     }
     core.settled.ingest(&job.table, job.last_sequence)?;
     // From here on the settled data has it all, so readers that still hold the frozen table see the same.
@@ -83,16 +89,16 @@ fn settle(core: &Core, job: &FlushJob, log: &Log) -> Result<(), SettledError> {
 }
 
 /// Merges settled tables whenever it is woken, as long as there is something to merge.
-pub(super) fn run_merging(core: &Core, wake: &Receiver<()>) {
+pub(super) fn run_merging(core: &Core, woken: &Receiver<()>) {
     let _guard = core.health.guard("merge");
-    while let Ok(()) = wake.recv() {
+    while let Ok(()) = woken.recv() {
         loop {
             match core.settled.compact() {
                 Ok(true) => metrics::counter!("pelton_store_merges_total").increment(1),
                 Ok(false) => break,
                 Err(error) if error.is_interrupted => return,
                 Err(error) if error.is_transient => {
-                    tracing::warn!(error = %error.fault, "settled tables were not merged; the next flush tries again");
+                    tracing::warn!(error = %error.fault, "settled tables were not merged; that is tried again at the next flush");
                     break;
                 }
                 Err(error) => return core.health.break_with(error.fault),

@@ -128,7 +128,11 @@ impl Embedded {
             }
         };
         tracing::info!(path = %path.display(), %incarnation, flushed, sequence, segments, "opened an embedded store");
-        let (requests, threads) = spawn(&core, committer, log).map_err(blocked)?;
+        let (requests, threads) = spawn(&core, committer, log).map_err(|error| {
+            // Threads that did start end by this, and by the end of the queue.
+            core.flush.close();
+            blocked(error)
+        })?;
         let queue_bytes = options.queue_bytes_max.max(weight_bytes_max(&options.limits));
         Ok(Self {
             core,

@@ -6,6 +6,7 @@
 //! | no good frame where the next should be, in the last segment | the log ends there; perhaps the process died while it wrote | the log goes on in a new segment |
 //! | the same, with good frames behind it | damage | the store is not opened |
 //! | the same, in an earlier segment, and the next does not go on with that number | damage, or a segment is missing | the store is not opened |
+//! | no good frame in the last segment | it was created, perhaps in vain: then the one before went on | the segment is removed |
 //!
 //! Where frames were not synced one by one ([`Durability::Buffered`](super::Durability)), loss of power may leave
 //! a hole in the last segment, and what is behind the hole does not count: that much durability was not asked for.
@@ -19,8 +20,8 @@ use super::segment::{self, Header};
 use super::table::Table;
 use crate::store::StoreFault;
 use bytes::Bytes;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What was recovered.
@@ -42,40 +43,69 @@ pub(super) struct Recovered {
 
 /// Reads the log in `directory` behind the frame `flushed`. Removes segments that nothing depends on any more.
 pub(super) fn recover(directory: &Path, flushed: u64) -> Result<Recovered, StoreFault> {
-    let segments = list(directory).map_err(|error| log_error(directory, &error))?;
+    let mut segments = list(directory).map_err(|error| log_error(directory, &error))?;
     let mut recovered = Recovered {
         next_segment: segments.last().map_or(1, |found| found.number + 1),
         next_sequence: flushed + 1,
         ..Recovered::default()
     };
+    if let Some(last) = segments.pop_if(|last| last.has_no_frame()) {
+        last.check_empty()?;
+        remove(&last.path)?;
+    }
     for (at, found) in segments.iter().enumerate() {
         let following =
             segments.get(at + 1).and_then(|found| found.header).map(|header| header.first_sequence);
-        let is_last = at + 1 == segments.len();
-        let is_settled = following.is_some_and(|following| following <= flushed + 1);
-        let was_never_begun =
-            is_last && found.header.is_none() && found.length <= segment::HEADER_BYTES as u64;
-        if is_settled || was_never_begun {
+        if following.is_some_and(|following| following <= flushed + 1) {
             remove(&found.path)?;
-            continue;
+        } else {
+            replay(found, following, flushed, &mut recovered)?;
         }
-        let Some(header) = found.header.filter(|header| header.number == found.number) else {
-            let path = found.path.display();
-            return Err(StoreFault(format!("{path} does not begin as this segment of the commit log does")));
-        };
-        replay(&found.path, header, following, flushed, &mut recovered)?;
     }
     sync_directory(directory).map_err(|error| log_error(directory, &error))?;
     Ok(recovered)
 }
 
-/// A segment, not yet read.
+/// A segment that was read. The log is bounded, and so is what this holds.
 #[derive(Debug)]
 struct Found {
     number: u64,
     path: PathBuf,
-    length: u64,
+    bytes: Bytes,
     header: Option<Header>,
+}
+
+impl Found {
+    /// Its header, which every segment has but a last one that was never begun.
+    fn header(&self) -> Result<Header, StoreFault> {
+        let path = self.path.display();
+        let fault = || StoreFault(format!("{path} does not begin as this segment of the commit log does"));
+        self.header.filter(|header| header.number == self.number).ok_or_else(fault)
+    }
+
+    /// The good frame `sequence` at byte `at`.
+    fn frame(&self, at: usize, sequence: u64, salt: u64) -> Option<Frame> {
+        Frame::read(&self.rest(at), salt).filter(|frame| frame.sequence == sequence)
+    }
+
+    fn rest(&self, at: usize) -> Bytes {
+        self.bytes.slice(at.min(self.bytes.len())..)
+    }
+
+    fn has_no_frame(&self) -> bool {
+        let first = |header: Header| self.frame(segment::HEADER_BYTES, header.first_sequence, header.salt);
+        self.header.and_then(first).is_none()
+    }
+
+    /// Refuses a segment whose first frame is bad, and that was yet more than created.
+    fn check_empty(&self) -> Result<(), StoreFault> {
+        if self.header.is_none() && self.bytes.len() <= segment::HEADER_BYTES {
+            tracing::warn!(segment = %self.path.display(), "a segment of the commit log was never begun");
+            return Ok(());
+        }
+        let header = self.header()?;
+        check_end(self, header, segment::HEADER_BYTES, header.first_sequence, None)
+    }
 }
 
 /// The segments of a log, oldest first.
@@ -85,11 +115,9 @@ fn list(directory: &Path) -> io::Result<Vec<Found>> {
         let entry = entry?;
         let Some(number) = entry.file_name().to_str().and_then(segment::read_file_name) else { continue };
         let path = entry.path();
-        let mut file = File::open(&path)?;
-        let length = file.metadata()?.len();
-        let mut start = Vec::with_capacity(segment::HEADER_BYTES);
-        file.by_ref().take(segment::HEADER_BYTES as u64).read_to_end(&mut start)?;
-        segments.push(Found { number, path, length, header: Header::read(&start.into()) });
+        let bytes = Bytes::from(fs::read(&path)?);
+        let header = Header::read(&bytes);
+        segments.push(Found { number, path, bytes, header });
     }
     segments.sort_unstable_by_key(|found| found.number);
     Ok(segments)
@@ -97,47 +125,49 @@ fn list(directory: &Path) -> io::Result<Vec<Found>> {
 
 /// Puts the frames of one segment behind `flushed` into the table, up to the first frame of the `following`.
 fn replay(
-    path: &Path,
-    header: Header,
+    found: &Found,
     following: Option<u64>,
     flushed: u64,
     recovered: &mut Recovered,
 ) -> Result<(), StoreFault> {
+    let header = found.header()?;
     if header.first_sequence > recovered.next_sequence {
         let (from, to) = (recovered.next_sequence, header.first_sequence - 1);
-        let path = path.display();
+        let path = found.path.display();
         return Err(StoreFault(format!(
             "the commit log misses frames {from} to {to}, before the segment {path}"
         )));
     }
-    let bytes = Bytes::from(fs::read(path).map_err(|error| log_error(path, &error))?);
     let (mut at, mut expected) = (segment::HEADER_BYTES, header.first_sequence);
     let mut last = None;
     while following != Some(expected) {
-        let frame = Frame::read(&bytes.slice(at.min(bytes.len())..), header.salt);
-        let Some(frame) = frame.filter(|frame| frame.sequence == expected) else { break };
+        let Some(frame) = found.frame(at, expected, header.salt) else { break };
         if expected > flushed {
             let mut writes = frame.writes();
             for (key, value) in writes.by_ref() {
                 recovered.table.put(key, value);
             }
             if !writes.is_whole() {
-                return Err(damaged(path, at, "its writes make no sense"));
+                return Err(damaged(&found.path, at, "its writes make no sense"));
             }
             last = Some(frame.payload);
         }
         (at, expected) = (at + frame.length, expected + 1);
     }
-    check_end(path, header, &bytes.slice(at.min(bytes.len())..), at, expected, following)?;
+    check_end(found, header, at, expected, following)?;
     let Some(last) = last else {
-        // Everything in it is settled, or it holds nothing.
-        return remove(path);
+        // Everything in it is settled, or stands in the next one too.
+        return if following == Some(expected) || expected <= flushed + 1 {
+            remove(&found.path)
+        } else {
+            Err(damaged(&found.path, at, "it has no good frame"))
+        };
     };
     // What was replayed is shown to readers, so it must outlive a loss of power from here on.
-    let written = OpenOptions::new().write(true).open(path).and_then(|file| file.sync_all());
-    written.map_err(|error| log_error(path, &error))?;
+    let written = OpenOptions::new().write(true).open(&found.path).and_then(|file| file.sync_all());
+    written.map_err(|error| log_error(&found.path, &error))?;
     recovered.log_bytes += at as u64;
-    recovered.segments.push(path.to_owned());
+    recovered.segments.push(found.path.clone());
     recovered.last_frame = Some(last);
     recovered.next_sequence = expected;
     Ok(())
@@ -145,19 +175,19 @@ fn replay(
 
 /// Refuses a log that cannot end where its good frames end: at byte `at`, before the frame `expected`.
 fn check_end(
-    path: &Path,
+    found: &Found,
     header: Header,
-    rest: &Bytes,
     at: usize,
     expected: u64,
     following: Option<u64>,
 ) -> Result<(), StoreFault> {
     if let Some(following) = following {
         let missing = || format!("frames {expected} to {} are missing", following - 1);
-        return if following == expected { Ok(()) } else { Err(damaged(path, at, &missing())) };
+        return if following == expected { Ok(()) } else { Err(damaged(&found.path, at, &missing())) };
     }
     // Where each frame was durable before the next was written, a torn one is the last, whatever length it
     // claims: no good frame may begin anywhere behind it.
+    let rest = found.rest(at);
     let frames_max = (rest.len() / frame::HEADER_BYTES) as u64;
     let may_be_good = |start: &[u8]| {
         Frame::claimed_sequence(start).is_some_and(|found| found > expected && found - expected <= frames_max)
@@ -170,11 +200,11 @@ fn check_end(
     if header.synced
         && let Some(offset) = good()
     {
-        return Err(damaged(path, at, &format!("there is a good frame at byte {}", at + offset)));
+        return Err(damaged(&found.path, at, &format!("there is a good frame at byte {}", at + offset)));
     }
-    if Frame::claimed_sequence(rest) == Some(expected) {
+    if Frame::claimed_sequence(&rest) == Some(expected) {
         tracing::warn!(
-            segment = %path.display(),
+            segment = %found.path.display(),
             byte = at,
             "the commit log ends in a torn frame, which nobody was told of; it does not count"
         );

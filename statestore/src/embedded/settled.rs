@@ -16,8 +16,8 @@ use lsm_tree::{AbstractTree, AnyTree, Cache, Config, Guard, SeqNo, SequenceNumbe
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const USER: u8 = 1;
 const FLUSHED: &[u8] = &[0, b'f'];
@@ -70,6 +70,8 @@ pub(super) struct Settled {
     versions: SequenceNumberCounter,
     closing: Arc<AtomicBool>,
     leftovers: Leftovers,
+    /// Why the last merge failed, if it did.
+    merge_fault: Mutex<Option<StoreFault>>,
 }
 
 impl fmt::Debug for Settled {
@@ -91,7 +93,7 @@ impl Settled {
         let next = tree.get_highest_seqno().map_or(0, |highest| highest + 1);
         versions.fetch_max(next);
         visible.fetch_max(next);
-        Ok(Self { tree, versions, closing, leftovers: Leftovers::of(path) })
+        Ok(Self { tree, versions, closing, leftovers: Leftovers::of(path), merge_fault: Mutex::default() })
     }
 
     /// The value of `key`.
@@ -155,8 +157,24 @@ impl Settled {
         let before = self.shape();
         // Reads take the newest version at one instant and hold on to it, so no older entry is ever needed.
         let merge = || self.tree.compact(Arc::new(Leveled::default()), self.versions.get());
-        self.leftovers.clear_after(merge)?;
+        let merged = self.leftovers.clear_after(merge).map_err(SettledError::from);
+        let fault = merged.as_ref().err().map(|error| error.fault.clone());
+        *self.merge_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        merged?;
         Ok(before != self.shape())
+    }
+
+    /// Whether merging gets on.
+    ///
+    /// # Errors
+    /// Why the last attempt failed; passing, for it is tried again.
+    pub(super) fn check_merging(&self) -> Result<(), SettledError> {
+        match &*self.merge_fault.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(fault) => {
+                Err(SettledError { fault: fault.clone(), is_transient: true, is_interrupted: false })
+            }
+        }
     }
 
     /// Ends a merge that is under way.

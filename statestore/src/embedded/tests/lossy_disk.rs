@@ -41,6 +41,7 @@ struct Faults {
     /// Bytes that still fit.
     room_bytes: Option<usize>,
     syncs_to_fail: u32,
+    directory_syncs_to_fail: u32,
     cuts_to_fail: u32,
 }
 
@@ -178,6 +179,10 @@ impl LossyDisk {
         self.lock().faults.syncs_to_fail = count;
     }
 
+    pub(super) fn fail_directory_syncs(&self, count: u32) {
+        self.lock().faults.directory_syncs_to_fail = count;
+    }
+
     pub(super) fn fail_cuts(&self, count: u32) {
         self.lock().faults.cuts_to_fail = count;
     }
@@ -277,7 +282,12 @@ impl Disk for LossyDisk {
     }
 
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
-        self.awake().sync_names();
+        let mut kernel = self.awake();
+        if let Some(left) = kernel.faults.directory_syncs_to_fail.checked_sub(1) {
+            kernel.faults.directory_syncs_to_fail = left;
+            return Err(io::Error::other("the directory was not synced"));
+        }
+        kernel.sync_names();
         Ok(())
     }
 }

@@ -48,15 +48,18 @@ fn live(store: Embedded, disk: &LossyDisk, model: Model, numbers: &mut u32, dice
     for _ in 0..dice.random_range(0..15) {
         *numbers += 1;
         let writes = a_commit(*numbers, dice);
-        if dice.random_bool(0.1) {
-            disk.fill_up_to(Some(dice.random_range(0..100)));
+        if dice.random_bool(0.2) {
+            let is_full = dice.random_bool(0.5);
+            disk.fill_up_to(is_full.then(|| dice.random_range(0..100)));
+            disk.fail_directory_syncs(u32::from(!is_full));
             let result = block_on(write(&store, writes.clone()));
             disk.fill_up_to(None);
+            disk.fail_directory_syncs(0);
             match result {
-                // What a reserve is for: there was room in the file.
+                // There was room in the file, and no new name was needed.
                 Ok(()) => model = after(&model, &writes),
                 Err(CommitError::Unavailable(_)) => {}
-                other => panic!("a full disk gave {other:?}"),
+                other => panic!("a bad disk gave {other:?}"),
             }
         } else {
             assert_eq!(block_on(write(&store, writes.clone())), Ok(()));
