@@ -115,12 +115,12 @@ impl IntervalTask {
                     Some(mail) => self.take_mail(mail),
                     None => return Ended::Abandoned("its mailbox was closed".into()),
                 },
-                request = async { requests.recv().await } => match request {
-                    Some(request) => if let Err(ended) = self.take_request(request).await {
+                // Closed requests are no reason to end: whoever stops the interval says so itself.
+                Some(request) = requests.recv(), if !requests.is_closed() => {
+                    if let Err(ended) = self.take_request(request).await {
                         return ended;
-                    },
-                    None => return Ended::Abandoned("its requests were closed".into()),
-                },
+                    }
+                }
                 changed = announced.changed() => {
                     let news = announced.borrow_and_update().clone();
                     if changed.is_err() || news.end().is_some() {
