@@ -371,8 +371,7 @@ impl Scope {
         tracing::warn!(computation = %self.spec.name, %key, error = %report.error, attempts, "dead-lettered");
         if let Some(stream) = self.spec.dead_letters {
             let value = serde_json::to_vec(&report).map_err(|error| Failure::engine(error.to_string()))?;
-            // A dead letter may be late; it never holds what is still to come.
-            let event_time = event_time.max(self.input_watermark.min(EventTime::MAX));
+            // Its own event time, late or not: it holds the watermark until its reader has it.
             let name = Key::from(self.spec.name.as_str());
             self.produce(key, cause, stream, name, event_time, value.into())?;
         }
