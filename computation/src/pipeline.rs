@@ -2,9 +2,9 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`step`] | one computation with its inputs and options |
-//! | [`graph`] | the checks, and the graph in words and as Mermaid |
-//! | [`catalogue`] | the numbers that a store gives to names, and what may change between two runs |
+//! | `step` | one computation with its inputs and options |
+//! | `graph` | the checks, and the graph in words and as Mermaid |
+//! | `catalogue` | the numbers that a store gives to names, and what may change between two runs |
 
 mod catalogue;
 mod graph;
