@@ -1,8 +1,10 @@
 //! Kills the `flight_delays` example again and again over one run, and judges what is left in the end.
 //!
-//!     cargo build --release -p pelton --example flight_delays
-//!     cargo run --release -p pelton-tests --bin kill_run -- \
-//!         --binary target/release/examples/flight_delays --input FLIGHTS.csv.gz --output DIR --kills 50
+//! ```text
+//! cargo build --release -p pelton --example flight_delays
+//! cargo run --release -p pelton-tests --bin kill_run -- \
+//!     --binary target/release/examples/flight_delays --input FLIGHTS.csv.gz --output DIR --kills 50
+//! ```
 //!
 //! `DIR/undisturbed` gets a run that nothing disturbs, `DIR/killed` the one that is killed. The verdict is good
 //! if both have the same lines, and if these are what an independent computation gives.
