@@ -14,7 +14,7 @@
 //! |---|---|
 //! | [`record`] | the fence itself and its encoding |
 //! | [`reign`] | holding a fence: commit, split, merge |
-//! | [`take_over`] | getting one: creation and take-over |
+//! | [`mod@take_over`] | getting one: creation and take-over |
 
 pub mod record;
 pub mod reign;
