@@ -2,7 +2,9 @@
 
 use crate::flight::Flight;
 use crate::hour::Hour;
-use pelton::{Computation, Context, Declaration, EventTime, Failure, Fired, Input, Stream, Timer, Value};
+use pelton::{
+    Computation, Context, Declaration, EventTime, Failure, Fired, Input, Map, Stream, TimeDomain, Timer,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -11,9 +13,9 @@ pub(crate) static DEPARTURES: Stream<Flight> = Stream::new("departures");
 /// Complete hours, keyed by airport, each airport's in order of time.
 pub(crate) static BUCKETS: Stream<Bucket> = Stream::new("buckets");
 
-/// The hours of an airport that are not complete yet. Even a source that is a day out of order keeps no
-/// more than two days of them open, so they are one small value, read and written as a whole.
-static OPEN: Value<BTreeMap<Hour, Tally>> = Value::new("open");
+/// The hours of an airport that are not complete yet: an entry each, so that a flight costs one small write,
+/// however many hours are open.
+static OPEN: Map<Hour, Tally> = Map::new("open");
 
 const CLOSE: &str = "close";
 
@@ -89,11 +91,11 @@ impl Computation for Hourly {
             cx.drop_late();
             return Ok(());
         }
-        let mut open = OPEN.get(cx).await?.unwrap_or_default();
-        let is_next_to_close = open.keys().next().is_none_or(|first| hour < *first);
-        open.entry(hour).or_default().add(delay_minutes);
-        OPEN.set(cx, &open)?;
-        if is_next_to_close {
+        let mut tally = OPEN.get(cx, &hour).await?.unwrap_or_default();
+        tally.add(delay_minutes);
+        OPEN.insert(cx, &hour, &tally)?;
+        let closes_at = cx.timer(CLOSE, TimeDomain::Event);
+        if closes_at.is_none_or(|at| hour.end().as_micros() < at) {
             cx.set_timer(close(hour))?;
         }
         Ok(())
@@ -101,17 +103,14 @@ impl Computation for Hourly {
 
     async fn on_timer(&mut self, cx: &mut Context<'_>, _timer: Fired) -> Result<(), Failure> {
         let origin = cx.key().clone();
-        let mut open = OPEN.get(cx).await?.unwrap_or_default();
+        let mut open: BTreeMap<Hour, Tally> = OPEN.all(cx).await?.into_iter().collect();
         for (hour, tally) in take_complete(&mut open, cx.input_watermark()) {
-            let bucket = tally.complete(&origin.to_string(), hour);
-            cx.emit(&BUCKETS, origin.clone(), hour.end(), &bucket)?;
+            OPEN.remove(cx, &hour)?;
+            cx.emit(&BUCKETS, origin.clone(), hour.end(), &tally.complete(&origin.to_string(), hour))?;
         }
         match open.keys().next() {
-            Some(hour) => {
-                cx.set_timer(close(*hour))?;
-                OPEN.set(cx, &open)
-            }
-            None => OPEN.clear(cx),
+            Some(hour) => cx.set_timer(close(*hour)),
+            None => Ok(()),
         }
     }
 }
