@@ -39,6 +39,10 @@ use std::time::Duration;
 use summary::Report;
 use tracing_subscriber::EnvFilter;
 
+/// Records are made on one thread and dropped on another, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What shells expect of a program that Ctrl-C has stopped.
 const EXIT_STOPPED: u8 = 130;
 

@@ -19,6 +19,10 @@ use pelton_statestore::StoreHandle;
 use serde::Serialize;
 use std::path::PathBuf;
 
+/// Records are made on one thread and dropped on another, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     Latency,
