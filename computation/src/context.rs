@@ -3,7 +3,7 @@
 use crate::codec::Codec;
 use crate::engine::rows::EntryKey;
 use crate::engine::scope::Scope;
-use crate::engine::timers::TimerEntry;
+use crate::engine::timers::{Known, TimerEntry};
 use crate::failure::Failure;
 use crate::state::{CellSpec, Envelope};
 use crate::stream::Stream;
@@ -128,16 +128,23 @@ impl<'a> Context<'a> {
     /// Where the call's effects are over their limit.
     pub fn clear_timer(&mut self, tag: &str, domain: TimeDomain) -> Result<(), Failure> {
         let address = self.timer_address(tag, domain);
-        if self.scope.timers.get(&address).is_none() {
+        if self.scope.timers.look_up(&address) == Known::Unset {
             return Ok(());
         }
         self.scope.change_timer(address, None)
     }
 
     /// When the timer is set to fire, in microseconds of its domain; `None` where it is not set.
-    #[must_use]
-    pub fn timer(&self, tag: &str, domain: TimeDomain) -> Option<i64> {
-        self.scope.timers.get(&self.timer_address(tag, domain)).map(|entry| entry.fire_at_us)
+    ///
+    /// # Errors
+    /// Where the store had to be asked, and failed.
+    pub async fn timer(&mut self, tag: &str, domain: TimeDomain) -> Result<Option<i64>, Failure> {
+        let address = self.timer_address(tag, domain);
+        match self.scope.timers.look_up(&address) {
+            Known::Set(entry) => Ok(Some(entry.fire_at_us)),
+            Known::Unset => Ok(None),
+            Known::Ask => self.scope.stored_timer(&address).await.map(|entry| entry.map(|e| e.fire_at_us)),
+        }
     }
 
     fn timer_address(&self, tag: &str, domain: TimeDomain) -> TimerAddress {

@@ -50,6 +50,17 @@ mod kind {
     pub(super) const ASSIGNMENT: u8 = b'a';
 }
 
+/// The kinds of keys that a computation has, with their names.
+pub const KINDS_OF_COMPUTATION: [(u8, &str); 7] = [
+    (kind::FENCE, "fence"),
+    (kind::STATE, "state"),
+    (kind::TIMER, "timer"),
+    (kind::DEDUP, "dedup"),
+    (kind::OUTBOX, "outbox"),
+    (kind::PARKED, "parked"),
+    (kind::DEAD_LETTER, "dead letter"),
+];
+
 /// A key that is not of the kind it was read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key of the store is no {kind} key")]
@@ -187,6 +198,12 @@ impl ComputationKeys {
         let start = self.of(kind, interval.first(), 0).freeze();
         let end = KeyRange::of_prefix(&self.of(kind, interval.last(), 0)).end;
         KeyRange { start, end }
+    }
+
+    /// The kind of one of this computation's keys: see [`KINDS_OF_COMPUTATION`]; 0 where it is none.
+    #[must_use]
+    pub fn kind(&self, key: &[u8]) -> u8 {
+        key.get(self.prefix.len()).copied().unwrap_or(0)
     }
 
     /// Cuts prefix and kind off a key, and its position.

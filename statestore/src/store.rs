@@ -133,6 +133,15 @@ pub enum Write {
 }
 
 impl Write {
+    /// The key it is about, or where its range starts.
+    #[must_use]
+    pub fn at(&self) -> &Bytes {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+            Self::DeleteRange { range } => &range.start,
+        }
+    }
+
     /// The bytes it counts against [`Limits::commit_bytes_max`].
     #[must_use]
     pub fn size_bytes(&self) -> usize {

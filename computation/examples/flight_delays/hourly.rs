@@ -94,7 +94,7 @@ impl Computation for Hourly {
         let mut tally = OPEN.get(cx, &hour).await?.unwrap_or_default();
         tally.add(delay_minutes);
         OPEN.insert(cx, &hour, &tally)?;
-        let closes_at = cx.timer(CLOSE, TimeDomain::Event);
+        let closes_at = cx.timer(CLOSE, TimeDomain::Event).await?;
         if closes_at.is_none_or(|at| hour.end().as_micros() < at) {
             cx.set_timer(close(hour))?;
         }

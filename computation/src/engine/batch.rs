@@ -119,6 +119,8 @@ impl Batch {
 #[derive(Debug)]
 pub(crate) struct SealedBatch {
     pub(crate) number: CommitNumber,
+    /// Records that it processes.
+    pub(crate) records: u64,
     pub(crate) ids: Vec<RecordId>,
     pub(crate) packed: Vec<PackedEntry>,
     pub(crate) settled: Vec<(ReceiptId, usize)>,

@@ -8,7 +8,9 @@
 //! | [`replay`] | dead letters, from the store to the queue of their key (I10) |
 //! | [`report`] | the one number that says how far it is (I6, I7) |
 //! | [`sweep`] | expired state, removed |
+//! | [`timers`] | timers between the table and the store (I8, I11) |
 //! | [`task`] | the loop around them |
+//! | [`written`] | keys and bytes of its commits, counted |
 //!
 //! While a commit is under way the next batch gathers and already runs, on state that is not yet committed.
 //! Nothing of it is reported, acknowledged or sent. If the commit fails for good, the whole core is dropped,
@@ -21,6 +23,8 @@ pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod sweep;
 pub(crate) mod task;
+pub(crate) mod timers;
+pub(crate) mod written;
 
 use super::channel::Credit;
 use std::time::Duration;
@@ -30,6 +34,9 @@ use std::time::Duration;
 pub struct IntervalOptions {
     /// The state cache, in bytes. Default 64 MiB.
     pub cache_bytes_max: usize,
+    /// Timers in memory; above it the latest are in the store only, and are read in when they come near.
+    /// Default 100,000, which take about 35 MB.
+    pub timers_near_max: usize,
     /// Calls of one batch. Default 4,096.
     pub batch_calls_max: usize,
     /// Effects of one batch, in bytes; one call may go over it. Default 1 MB.
@@ -57,6 +64,7 @@ impl Default for IntervalOptions {
     fn default() -> Self {
         Self {
             cache_bytes_max: 64 << 20,
+            timers_near_max: 100_000,
             batch_calls_max: 4096,
             batch_bytes_max: 1_000_000,
             outbox_bytes_max: 4 << 20,

@@ -13,7 +13,6 @@ use super::interval::core::Core;
 use super::outbox::{self, ChunkId, Routes};
 use super::router::address;
 use super::scope::Scope;
-use super::timers::TimerEntry;
 use crate::failure::Failure;
 use crate::pipeline::ComputationSpec;
 use pelton_domain::{CommitNumber, KeyPosition, SystemTime};
@@ -49,19 +48,11 @@ impl Recovery<'_> {
         let dedup = Dedup::new(self.options.dedup_bucket_ms, fence.dedup_horizon);
         let mut core = Core::new(me, fence.interval, self.options, scope, dedup, fence.counters);
         core.scope.now = self.clock.now();
-        self.load_timers(&mut core).await?;
+        core.read_timers().await?;
         self.load_ids(&mut core, reign).await?;
         self.load_outbox(&mut core, routes).await?;
         self.load_parked(&mut core).await?;
         Ok(core)
-    }
-
-    async fn load_timers(&self, core: &mut Core) -> Result<(), Failure> {
-        for (key, value) in core.scope.scan_all(self.keys.timers(core.interval)).await? {
-            let address = self.keys.read_timer(&key).map_err(Failure::engine)?;
-            core.scope.timers.load(address, TimerEntry::decode(&value).map_err(Failure::engine)?);
-        }
-        Ok(())
     }
 
     /// The packed entries of this interval, and those of its ancestors up to where it left them.

@@ -347,6 +347,15 @@ impl Scope {
         Ok(())
     }
 
+    /// A timer as the store has it.
+    pub(crate) async fn stored_timer(
+        &mut self,
+        address: &TimerAddress,
+    ) -> Result<Option<TimerEntry>, Failure> {
+        let stored = self.read(vec![self.keys.timer(address)]).await?.into_iter().next().flatten();
+        stored.map(|value| TimerEntry::decode(&value)).transpose().map_err(Failure::engine)
+    }
+
     /// Gives something up: an entry in the store, a count, and a record on the dead-letter stream.
     pub(crate) fn dead_letter(
         &mut self,

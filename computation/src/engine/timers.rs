@@ -1,19 +1,33 @@
 //! The timers of one interval (I8).
 //!
+//! | module | what |
+//! |---|---|
+//! | here | the table of the near timers: set, replaced, cleared, due |
+//! | [`far`] | what is known of those that are only in the store, and which of them come near next (I11) |
+//!
 //! A timer's address is its identity: setting it again replaces it, in the table and, because the address is
 //! its key, in the store. What is due is taken by fire time, so the timers of one key fire in time order; a
 //! timer taken fires only if it is still the current one when it runs.
 //!
 //! Every timer holds the output watermark at its output time (I7). When a hold goes away in a batch that has
 //! not committed, the batch keeps it: [`Timers::released`].
+//!
+//! The table is bounded (I11): above its limit the latest timers leave it and are *far*, in the store only.
+//! None of them is due before [`Timers::must_read`] says so, and then they are read in. Where the table and the
+//! store differ, the table is right: what it knows of an address, or has changed in a batch that has not
+//! committed, is not read over.
+
+mod far;
 
 use super::holds::Holds;
 use bytes::Bytes;
+use far::Far;
+pub(crate) use far::Nearest;
 use pelton_domain::{EventTime, Key};
 use pelton_proto::{Malformed, Message, convert, store};
 use pelton_statestore::Write;
 use pelton_statestore::keys::{ComputationKeys, TimeDomain, TimerAddress};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A timer's times and payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +59,17 @@ impl TimerEntry {
 
 type Due = (i64, TimerAddress);
 
+/// What the table knows of a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known<'a> {
+    /// This is it.
+    Set(&'a TimerEntry),
+    /// It is not set.
+    Unset,
+    /// It may be a far one: ask the store.
+    Ask,
+}
+
 #[derive(Debug)]
 pub(crate) struct Timers {
     entries: HashMap<TimerAddress, TimerEntry, foldhash::fast::RandomState>,
@@ -54,6 +79,9 @@ pub(crate) struct Timers {
     suspended: HashMap<Key, Vec<Due>>,
     holds: Holds,
     changed: HashMap<TimerAddress, (), foldhash::fast::RandomState>,
+    /// What the sealed batch changed: until it has committed, the store may say something else.
+    sealed: HashSet<TimerAddress, foldhash::fast::RandomState>,
+    far: Far,
     undo: Vec<(TimerAddress, Option<TimerEntry>, bool)>,
     released: EventTime,
     released_before_call: EventTime,
@@ -68,6 +96,8 @@ impl Default for Timers {
             suspended: HashMap::new(),
             holds: Holds::default(),
             changed: HashMap::default(),
+            sealed: HashSet::default(),
+            far: Far::default(),
             undo: Vec::new(),
             released: EventTime::MAX,
             released_before_call: EventTime::MAX,
@@ -77,16 +107,27 @@ impl Default for Timers {
 
 impl Timers {
     /// Sets a timer as read from the store.
-    pub(crate) fn load(&mut self, address: TimerAddress, entry: TimerEntry) {
-        self.replace(&address, Some(entry));
+    fn load(&mut self, address: &TimerAddress, entry: TimerEntry) {
+        self.replace(address, Some(entry));
     }
 
-    pub(crate) fn get(&self, address: &TimerAddress) -> Option<&TimerEntry> {
-        self.entries.get(address)
+    /// What the table knows of a timer.
+    pub(crate) fn look_up(&self, address: &TimerAddress) -> Known<'_> {
+        match self.entries.get(address) {
+            Some(entry) => Known::Set(entry),
+            None if self.far.is_empty() || self.is_unsettled(address) => Known::Unset,
+            None => Known::Ask,
+        }
     }
 
+    /// How many are set; the far ones, which nobody has counted, are one.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + usize::from(!self.far.is_empty())
+    }
+
+    /// Whether the table is right about an address, whatever the store says.
+    fn is_unsettled(&self, address: &TimerAddress) -> bool {
+        self.changed.contains_key(address) || self.sealed.contains(address)
     }
 
     /// Sets, replaces or, with `None`, clears a timer, in the open batch.
@@ -145,6 +186,8 @@ impl Timers {
         count: usize,
     ) -> Vec<(TimerAddress, TimerEntry)> {
         let mut due = Vec::new();
+        // Every far timer is due no earlier than this, so what is due by then comes before them.
+        let time_us = self.far.from(domain).map_or(time_us, |from| from.min(time_us));
         while due.len() < count {
             let queue = self.queue(domain);
             if queue.first().is_none_or(|(at, _)| *at > time_us) {
@@ -218,8 +261,12 @@ impl Timers {
         Some((address.clone(), self.entries.get(address)?.clone()))
     }
 
-    /// When the next timer of `domain` is due.
+    /// When the next timer of `domain` may be due.
     pub(crate) fn next_due(&self, domain: TimeDomain) -> Option<i64> {
+        self.next_near(domain).into_iter().chain(self.far.from(domain)).min()
+    }
+
+    fn next_near(&self, domain: TimeDomain) -> Option<i64> {
         match domain {
             TimeDomain::Event => self.event.first(),
             TimeDomain::Processing => self.processing.first(),
@@ -227,9 +274,10 @@ impl Timers {
         .map(|(at, _)| *at)
     }
 
-    /// The earliest hold of all timers that are set.
+    /// The earliest hold of all timers that are set. That of a far timer counts until far ones are read in again,
+    /// even where it was cleared meanwhile.
     pub(crate) fn hold(&self) -> EventTime {
-        self.holds.min()
+        self.holds.min().min(self.far.hold())
     }
 
     /// Whose timer has the earliest hold, for "who holds the watermark?".
@@ -269,6 +317,7 @@ impl Timers {
                 Some(entry) => Write::Put { key, value: entry.encode() },
                 None => Write::Delete { key },
             });
+            self.sealed.insert(address);
         }
         self.released = EventTime::MAX;
         self.released_before_call = EventTime::MAX;
@@ -276,75 +325,4 @@ impl Timers {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(key: &str, tag: &'static str) -> TimerAddress {
-        TimerAddress {
-            key: Key::from(key),
-            domain: TimeDomain::Event,
-            namespace: Bytes::new(),
-            tag: Bytes::from_static(tag.as_bytes()),
-        }
-    }
-
-    fn entry(at: i64, output: i64) -> TimerEntry {
-        TimerEntry { fire_at_us: at, output_time: EventTime::from_micros(output), payload: Bytes::new() }
-    }
-
-    #[test]
-    fn a_timer_replaced_while_it_is_being_read_does_not_fire() {
-        let mut timers = Timers::default();
-        timers.change(address("k", "a"), Some(entry(10, 10)));
-        timers.keep();
-        let (taken, old) = timers.take_due(TimeDomain::Event, 10, 5).remove(0);
-        timers.change(taken.clone(), Some(entry(20, 20)));
-        timers.keep();
-        assert!(!timers.is_current(&taken, &old), "I8: the old one must not fire");
-        assert!(timers.take_due(TimeDomain::Event, 19, 5).is_empty());
-        assert_eq!(timers.take_due(TimeDomain::Event, 20, 5).len(), 1);
-    }
-
-    #[test]
-    fn timers_come_due_in_time_order_and_never_early() {
-        let mut timers = Timers::default();
-        for (tag, at) in [("c", 30), ("a", 10), ("b", 20)] {
-            timers.load(address("k", tag), entry(at, at));
-        }
-        let tags: Vec<_> =
-            timers.take_due(TimeDomain::Event, 29, 9).into_iter().map(|(a, _)| a.tag).collect();
-        assert_eq!(tags, ["a", "b"]);
-        assert_eq!(timers.next_due(TimeDomain::Event), Some(30));
-    }
-
-    #[test]
-    fn a_failed_call_leaves_timers_and_holds_as_they_were() {
-        let mut timers = Timers::default();
-        timers.load(address("k", "a"), entry(10, 5));
-        timers.change(address("k", "a"), None);
-        timers.change(address("k", "b"), Some(entry(1, 1)));
-        assert_eq!(
-            (timers.hold(), timers.released()),
-            (EventTime::from_micros(1), EventTime::from_micros(5))
-        );
-        timers.rollback();
-        assert_eq!((timers.hold(), timers.released()), (EventTime::from_micros(5), EventTime::MAX));
-        assert_eq!((timers.changed.len(), timers.len()), (0, 1));
-        assert_eq!(timers.take_due(TimeDomain::Event, 10, 9).len(), 1);
-    }
-
-    #[test]
-    fn the_timers_of_a_waiting_key_wait_and_the_others_fire() {
-        let mut timers = Timers::default();
-        timers.load(address("bad", "a"), entry(1, 1));
-        timers.load(address("good", "a"), entry(2, 2));
-        timers.suspend(&Key::from("bad"));
-        timers.change(address("bad", "b"), Some(entry(0, 0)));
-        timers.keep();
-        assert_eq!(timers.take_due(TimeDomain::Event, 9, 9).len(), 1);
-        assert_eq!(timers.hold(), EventTime::from_micros(0), "I7: they hold all the same");
-        assert_eq!(timers.suspended_due(&Key::from("bad"), 9, 0).unwrap().0.tag, "b");
-        timers.resume(&Key::from("bad"));
-        assert_eq!(timers.take_due(TimeDomain::Event, 9, 9).len(), 2);
-    }
-}
+mod tests;

@@ -19,6 +19,7 @@ use super::channel::Party;
 use super::clock::{ClockHandle, WallClock};
 use super::interval::IntervalOptions;
 use super::interval::task::{Ended, IntervalTask, Request, Stopped};
+use super::interval::written::{WriteBudget, Written};
 use super::recovery::{Recovery, id_floor};
 use super::router::{MailFault, Router, address};
 use crate::pipeline::{ComputationSpec, ErasedStep, Pipeline};
@@ -319,6 +320,8 @@ impl Shared {
             status: life.status.clone(),
             requests: life.requests.clone(),
             answers: Vec::new(),
+            budget: WriteBudget::new(&hosted.spec.name),
+            writing: Written::default(),
         };
         let ended = task.run().await;
         life.status.unobserved();

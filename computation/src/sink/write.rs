@@ -65,7 +65,7 @@ impl Computation for Append {
         }
         LEDGER.set(cx, &ledger)?;
         // A timer that is set is for lines before this one, and plans this one when it fires.
-        match cx.timer(FLUSH, TimeDomain::Processing) {
+        match cx.timer(FLUSH, TimeDomain::Processing).await? {
             Some(_) => Ok(()),
             None => cx.set_timer(Timer::after(FLUSH, Duration::ZERO).output_at(hold)),
         }

@@ -66,6 +66,12 @@ impl Reign {
         &self.fence
     }
 
+    /// How many bytes the fence last written has.
+    #[must_use]
+    pub fn fence_size_bytes(&self) -> usize {
+        self.encoded.len()
+    }
+
     /// The reign's sequencer.
     #[must_use]
     pub fn sequencer(&self) -> Sequencer {

@@ -81,6 +81,7 @@ impl Core {
         let oldest_id = batch.productions.iter().map(|p| p.item.record.id.system_time()).min();
         self.sealed = Some(SealedBatch {
             number: batch.number,
+            records: batch.counters.records,
             ids: batch.ids,
             packed,
             settled: batch.settled,
@@ -127,6 +128,7 @@ impl Core {
     pub(crate) fn committed(&mut self, committed: Committed, routes: &impl Routes) {
         let batch = committed.0;
         self.scope.rows.committed(batch.rows);
+        self.scope.timers.committed(self.options.timers_near_max);
         self.dedup.committed(&batch.ids, batch.packed);
         self.outbox.removed(&batch.removed_chunks);
         if !batch.productions.is_empty() {

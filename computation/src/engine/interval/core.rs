@@ -11,6 +11,7 @@ use super::super::scope::Scope;
 use super::IntervalOptions;
 use super::report::Reported;
 use super::sweep::Sweep;
+use super::timers::Doubt;
 use crate::failure::Failure;
 use crate::timer::TimeDomain;
 use pelton_domain::{KeyInterval, KeyPosition, ProcessingTime, RecordId};
@@ -55,6 +56,7 @@ pub(crate) struct Core {
     intake: VecDeque<(ReceiptId, Item)>,
     unpacked: Unpacked,
     pub(crate) sweep: Sweep,
+    pub(crate) doubt: Doubt,
 }
 
 /// Recently read packed entries: after a restart many duplicates look into the same ones.
@@ -108,6 +110,7 @@ impl Core {
             intake: VecDeque::new(),
             unpacked: Unpacked::default(),
             sweep: Sweep::new(ProcessingTime::MIN),
+            doubt: Doubt::default(),
         }
     }
 

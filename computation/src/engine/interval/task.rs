@@ -10,6 +10,7 @@ use super::super::outbox::Routes;
 use super::super::router::{Mail, RouteTable, Router};
 use super::commit::Committed;
 use super::core::Core;
+use super::written::{WriteBudget, Written};
 use crate::engine::worker::IntervalStatus;
 use crate::timer::TimeDomain;
 use pelton_domain::{CommitNumber, ProcessingTime, SystemTime};
@@ -66,6 +67,9 @@ pub(crate) struct IntervalTask {
     pub(crate) clock: ClockHandle,
     pub(crate) stop: CancellationToken,
     pub(crate) status: Arc<IntervalStatus>,
+    pub(crate) budget: WriteBudget,
+    /// What the commit under way writes.
+    pub(crate) writing: Written,
 }
 
 type CommitTask = JoinHandle<(Reign, Result<(), FencedError>)>;
@@ -146,6 +150,9 @@ impl IntervalTask {
         if !stopping && self.core.next_sweep().is_some_and(|at| at <= self.core.scope.now) {
             self.core.sweep_page().await.map_err(|failure| self.fault(&failure))?;
         }
+        if !stopping && self.core.must_read_timers() {
+            self.core.read_timers().await.map_err(|failure| self.fault(&failure))?;
+        }
         if !stopping && self.core.may_run() && self.core.has_work() {
             self.run_bundle().await?;
         }
@@ -156,6 +163,7 @@ impl IntervalTask {
             && let Some((writes, update)) = self.core.take_commit()
         {
             let mut reign = self.reign.clone();
+            self.writing = WriteBudget::of(&self.core.scope.keys, &writes, reign.fence_size_bytes());
             *commit = Some(tokio::spawn(async move {
                 let result = reign.commit(writes, &update).await;
                 (reign, result)
@@ -257,6 +265,7 @@ impl IntervalTask {
 
     fn count(&self, batch: &SealedBatch) {
         metrics::counter!("pelton_commits_total").increment(1);
+        self.budget.committed(&self.writing, batch.records);
         self.status.update(&batch.update.counters);
     }
 
@@ -295,10 +304,8 @@ impl IntervalTask {
         let resend = core.outbox.is_waiting().then(|| core.scope.now.plus(core.options.resend_after));
         let straggler = core.sealed.as_ref().and_then(|sealed| sealed.weak_until);
         let failing = core.failing.next_at(&core.scope.spec.options.retry).filter(|_| core.may_run());
-        let next = [timer, removal, resend, straggler, failing, core.next_report_at(), core.next_sweep()]
-            .into_iter()
-            .flatten()
-            .min()?;
+        let others = [core.next_report_at(), core.next_sweep(), core.timers_in_doubt_at()];
+        let next = [timer, removal, resend, straggler, failing].into_iter().chain(others).flatten().min()?;
         let micros = next.as_micros().saturating_sub(core.scope.now.as_micros()).max(0);
         Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
     }
