@@ -2,6 +2,7 @@
 
 pub mod flight_runs;
 pub mod independent;
+pub mod server;
 pub mod workload;
 
 /// The seed of a random test: `PELTON_SEED` where it is set, else a new one. It is printed, so that a failure

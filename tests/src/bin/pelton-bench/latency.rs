@@ -11,11 +11,11 @@ const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), 
 
 /// Raw commits first, then the pipeline, on stores of one kind.
 pub(crate) async fn measure(arguments: &Arguments, figures: &mut Vec<Figure>) -> Result<()> {
-    let (store, _place) = crate::store(arguments)?;
+    let (store, _place) = crate::store(arguments).await?;
     let raw =
         raw::latency(&store, arguments.rate, arguments.latency_records / 4, arguments.value_bytes).await?;
     drop(store);
-    let (store, _place) = crate::store(arguments)?;
+    let (store, _place) = crate::store(arguments).await?;
     let load = Load {
         records: arguments.latency_records,
         keys: arguments.keys,

@@ -15,7 +15,7 @@ mod throughput;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use pelton_statestore::StoreHandle;
+use pelton_statestore::{Commit, StoreHandle, Write};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -39,9 +39,10 @@ struct Arguments {
     /// The directory for embedded stores; a temporary one below it is used and removed.
     #[arg(long, default_value = ".")]
     directory: PathBuf,
-    /// Use stores in memory instead: what is left is the engine's own cost.
+    /// The store: `memory:`, whose figures are the engine's own cost, or `fdb:CLUSTER_FILE`, where everything under
+    /// the prefix `bench`, or the one given, is removed. By default an embedded one.
     #[arg(long)]
-    memory: bool,
+    store: Option<String>,
     /// Records a second in the latency part.
     #[arg(long, default_value_t = 1000)]
     rate: u64,
@@ -76,14 +77,21 @@ struct Figure {
     ratio: Option<f64>,
 }
 
-/// Opens a fresh store; the directory is removed with the guard.
-fn store(arguments: &Arguments) -> Result<(StoreHandle, Option<tempfile::TempDir>)> {
-    if arguments.memory {
-        return Ok((pelton_statestore::open("memory:")?, None));
-    }
-    let place = tempfile::tempdir_in(&arguments.directory).context("making a directory for the store")?;
-    let url = format!("embedded:{}", place.path().join("store").display());
-    Ok((pelton_statestore::open(&url)?, Some(place)))
+/// Opens an empty store; the directory of an embedded one is removed with the guard.
+async fn store(arguments: &Arguments) -> Result<(StoreHandle, Option<tempfile::TempDir>)> {
+    let Some(url) = &arguments.store else {
+        let place = tempfile::tempdir_in(&arguments.directory).context("making a directory for the store")?;
+        let url = format!("embedded:{}", place.path().join("store").display());
+        return Ok((pelton::store::open(&url).await?, Some(place)));
+    };
+    let url = match url.starts_with("fdb:") && !url.contains("prefix=") {
+        true => format!("{url}{}prefix=bench", if url.contains('?') { '&' } else { '?' }),
+        false => url.clone(),
+    };
+    let store = pelton::store::open(&url).await?;
+    let range = pelton_statestore::keys::all_pipelines();
+    store.commit(Commit { preconditions: Vec::new(), writes: vec![Write::DeleteRange { range }] }).await?;
+    Ok((store, None))
 }
 
 fn main() -> Result<()> {

@@ -95,3 +95,43 @@ pub(crate) async fn throughput(
     tokio::try_join!(counting, journaling)?;
     Ok(records as f64 / began.elapsed().as_secs_f64())
 }
+
+/// Keys and commits a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Best {
+    pub(crate) keys: f64,
+    pub(crate) commits: f64,
+}
+
+/// The most keys a second, and the most commits a second, that the store takes: many clients, each with one
+/// commit under way, of few keys or of many.
+#[expect(clippy::disallowed_methods, reason = "a measurement")]
+pub(crate) async fn best(store: &StoreHandle, seconds: u64, value_bytes: usize) -> Result<Best> {
+    let mut best = Best::default();
+    for (clients, batch) in [(8, 64), (8, 512), (32, 64), (64, 1)] {
+        let began = Instant::now();
+        let until = began + Duration::from_secs(seconds);
+        let client = |client: u64| {
+            let store = store.clone();
+            async move {
+                let keys = PipelineKeys::new(&Name::new("raw")?).computation(u32::try_from(client + 2)?);
+                let mut commits = 0;
+                while Instant::now() < until {
+                    let mut batch = writes(&keys, commits, batch, 100_000, value_bytes, false);
+                    batch.truncate(batch.len() - 2);
+                    store.commit(Commit { preconditions: Vec::new(), writes: batch }).await?;
+                    commits += 1;
+                }
+                anyhow::Ok(commits)
+            }
+        };
+        let running: Vec<_> = (0..clients).map(|number| tokio::spawn(client(number))).collect();
+        let mut commits = 0;
+        for task in running {
+            commits += task.await??;
+        }
+        let rate = commits as f64 / began.elapsed().as_secs_f64();
+        best = Best { keys: best.keys.max(rate * batch as f64), commits: best.commits.max(rate) };
+    }
+    Ok(best)
+}

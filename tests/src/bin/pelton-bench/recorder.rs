@@ -1,10 +1,12 @@
-//! Takes the engine's own histogram of arrival to durable commit, which is what an operator would see too.
+//! Takes the engine's own metrics, which are what an operator would see too: the histogram of arrival to durable
+//! commit, and what the commits of intervals wrote.
 
 use anyhow::{Result, anyhow};
 use hdrhistogram::Histogram;
 use metrics::{Counter, Gauge, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 type Shared = Arc<Mutex<Histogram<u64>>>;
 
@@ -38,14 +40,37 @@ impl HistogramFn for Microseconds {
     }
 }
 
-struct Latencies;
+/// What the commits of intervals wrote since the last time it was taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) commits: u64,
+    pub(crate) keys: u64,
+    pub(crate) bytes: u64,
+}
 
-impl Recorder for Latencies {
+static COMMITS: LazyLock<Arc<AtomicU64>> = LazyLock::new(Arc::default);
+static KEYS: LazyLock<Arc<AtomicU64>> = LazyLock::new(Arc::default);
+static BYTES: LazyLock<Arc<AtomicU64>> = LazyLock::new(Arc::default);
+
+/// What was written since the last call.
+pub(crate) fn take_writes() -> Writes {
+    let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+    Writes { commits: take(&COMMITS), keys: take(&KEYS), bytes: take(&BYTES) }
+}
+
+struct EngineMetrics;
+
+impl Recorder for EngineMetrics {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::noop()
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        match key.name() {
+            "pelton_commits_total" => Counter::from_arc(COMMITS.clone()),
+            "pelton_keys_written_total" => Counter::from_arc(KEYS.clone()),
+            "pelton_bytes_written_total" => Counter::from_arc(BYTES.clone()),
+            _ => Counter::noop(),
+        }
     }
     fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
         Gauge::noop()
@@ -61,5 +86,5 @@ impl Recorder for Latencies {
 
 /// Makes it the process's recorder.
 pub(crate) fn install() -> Result<()> {
-    metrics::set_global_recorder(Latencies).map_err(|error| anyhow!("{error}"))
+    metrics::set_global_recorder(EngineMetrics).map_err(|error| anyhow!("{error}"))
 }
