@@ -9,6 +9,7 @@
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | run on one machine | [`local`] |
+//! | choose where state is kept | [`store`] |
 //! | embed the engine | [`Engine`] |
 
 pub mod codec;
@@ -17,6 +18,7 @@ pub mod pipeline;
 pub mod sink;
 pub mod source;
 pub mod state;
+pub mod store;
 pub mod stream;
 
 mod computation;

@@ -24,7 +24,7 @@ use std::time::Duration;
 /// How a pipeline is run in one process.
 #[derive(Clone, Debug)]
 pub struct LocalOptions {
-    /// The store: `memory:` or `embedded:PATH`.
+    /// The store, by a URL that [`store::open`](crate::store::open) knows.
     pub store: String,
     /// The engine.
     pub engine: EngineOptions,
@@ -83,7 +83,7 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`]. Whatever it is, nothing that was committed is lost.
 pub async fn run(pipeline: Pipeline, options: LocalOptions) -> Result<Summary, RunError> {
-    let store = pelton_statestore::open(&options.store)?;
+    let store = crate::store::open(&options.store).await?;
     run_on(pipeline, store, options).await
 }
 

@@ -35,6 +35,32 @@ pub fn pipeline_of(key: &[u8]) -> Result<Name, MalformedKey> {
     std::str::from_utf8(name).ok().and_then(|name| Name::new(name).ok()).ok_or(malformed)
 }
 
+/// Whether `key` is a fence: an interval's, or a leader's. Whoever writes one requires what it replaces (I1).
+#[must_use]
+pub fn is_fence(key: &[u8]) -> bool {
+    kind_of(key).is_some_and(|(_, kind, _)| kind::FENCES.contains(&kind))
+}
+
+/// Whether a fence may lie in `range`; only where this is certainly not so it says no.
+#[must_use]
+pub fn may_hold_fences(range: &KeyRange) -> bool {
+    let (Some((first, from, _)), Some((last, to, more))) = (kind_of(&range.start), kind_of(&range.end))
+    else {
+        return true;
+    };
+    // An end without anything behind its kind excludes that kind.
+    let reached = |kind: u8| from <= kind && (kind < to || (kind == to && !more.is_empty()));
+    first != last || kind::FENCES.into_iter().any(reached)
+}
+
+/// What stands before the kind of a key, its kind, and what stands behind.
+fn kind_of(key: &[u8]) -> Option<(&[u8], u8, &[u8])> {
+    let named = 2 + usize::from(*key.get(1)?);
+    let (before, rest) = key.split_at_checked(named + size_of::<u32>())?;
+    let (&kind, behind) = rest.split_first()?;
+    (before.first() == Some(&LAYOUT_VERSION) && named > 2).then_some((before, kind, behind))
+}
+
 mod kind {
     pub(super) const FENCE: u8 = b'f';
     pub(super) const STATE: u8 = b's';
@@ -48,6 +74,8 @@ mod kind {
     pub(super) const SEQUENCER: u8 = b'q';
     pub(super) const ANNOUNCED: u8 = b'j';
     pub(super) const ASSIGNMENT: u8 = b'a';
+    /// The kinds that fence a writer out.
+    pub(super) const FENCES: [u8; 2] = [FENCE, LEADER];
 }
 
 /// The kinds of keys that a computation has, with their names.
@@ -500,6 +528,52 @@ mod tests {
 
     fn short() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(any::<u8>(), 0..40)
+    }
+
+    #[test]
+    fn fences_are_told_from_everything_else() {
+        let pipeline = PipelineKeys::new(&Name::new("flights").unwrap());
+        let (fence, key) = (keys().fence(KeyPosition(7)), Key::from("k"));
+        assert!(is_fence(&fence) && is_fence(&pipeline.leader()));
+        for other in [keys().state(&key, b"", b"f", b""), pipeline.catalogue(), pipeline.sequencer_counter()]
+        {
+            assert!(!is_fence(&other), "{other:?}");
+        }
+        assert!(
+            !is_fence(STORE_META_KEY)
+                && !is_fence(b"")
+                && !is_fence(b"\x01test/")
+                && !is_fence(b"\x02\x01pffff")
+        );
+    }
+
+    #[test]
+    fn a_range_that_may_hold_a_fence_is_known() {
+        let (low, high) = KeyInterval::FULL.split_at(KeyPosition(5)).unwrap();
+        let pipeline = PipelineKeys::new(&Name::new("flights").unwrap());
+        let key = Key::from("k");
+        for without in [
+            keys().state_of_interval(low),
+            keys().state_of_interval(high),
+            keys().state_of_key(&key),
+            keys().dedup_buckets(KeyPosition(0), 1, 9),
+            keys().outbox_of(KeyPosition(u64::MAX)),
+            pipeline.assignments(3),
+        ] {
+            assert!(!may_hold_fences(&without), "{without:?}");
+        }
+        let everything = KeyRange { start: Bytes::new(), end: Bytes::from_static(&[0xff]) };
+        for with in [
+            keys().fences(),
+            keys().fences_from(KeyPosition(3)),
+            pipeline.range(),
+            all_pipelines(),
+            everything,
+        ] {
+            assert!(may_hold_fences(&with), "{with:?}");
+        }
+        let leader = pipeline.leader();
+        assert!(may_hold_fences(&KeyRange { end: [&leader[..], b"\0"].concat().into(), start: leader }));
     }
 
     proptest! {

@@ -39,6 +39,12 @@ pub trait StateStore: Send + Sync + fmt::Debug + 'static {
 
     /// The life of this store: a restored or cloned store has another.
     fn incarnation(&self) -> Incarnation;
+
+    /// Whether what was written in the life `written` may be taken over in this one: its own, and those before
+    /// it that were adopted on purpose.
+    fn adopts(&self, written: Incarnation) -> bool {
+        written == self.incarnation()
+    }
 }
 
 /// A half-open range of keys: from `start`, included, to `end`, excluded.
@@ -301,7 +307,7 @@ pub enum CommitError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is none that Pelton knows.
-    #[error("{url:?} is no store: {reason}; use memory: or embedded:PATH")]
+    #[error("{url:?} is no store: {reason}; use memory:, embedded:PATH or fdb:CLUSTER_FILE")]
     Url {
         /// What was given.
         url: String,
@@ -323,6 +329,18 @@ pub enum OpenError {
         found: u32,
         /// The version known here.
         known: u32,
+    },
+    /// It was written somewhere else: it is a restored or copied one.
+    #[error(
+        "the store {} was written in {written}, and this is {here}: it was restored, copied or moved; see to it that nothing runs on the other one, then open it with adopt=yes", path.display()
+    )]
+    Elsewhere {
+        /// Which store.
+        path: PathBuf,
+        /// Where it was written.
+        written: String,
+        /// Where it is.
+        here: String,
     },
     /// There is something there, but no store.
     #[error("{} is no Pelton store: {reason}", path.display())]

@@ -24,7 +24,9 @@ pub fn open(url: &str) -> Result<StoreHandle, OpenError> {
         Some(("embedded", path)) => {
             Ok(Arc::new(Embedded::open(Path::new(path), EmbeddedOptions::default())?))
         }
-        Some(("fdb", _)) => fail("FoundationDB is not built into this program"),
+        Some(("fdb", _)) => fail(
+            "FoundationDB is not built into this program; build it with the cargo feature `foundationdb` of the crate `pelton`",
+        ),
         Some((scheme, _)) => fail(&format!("there is no backend {scheme:?}")),
         None => fail("it has no scheme"),
     }

@@ -11,15 +11,30 @@ use std::time::Duration;
 
 /// The binary of the example, built as this code was built.
 ///
-/// `cargo test --workspace` has built it already, and then this takes a moment; a test of this crate alone
+/// `cargo test` has built it already, and then this takes a moment; a test of this crate alone
 /// builds it here, so that it is never an old one. `PELTON_FLIGHT_DELAYS` names another binary to use.
 ///
 /// # Errors
 /// Where it cannot be built.
 pub fn example_binary() -> Result<PathBuf> {
-    if let Some(binary) = std::env::var_os("PELTON_FLIGHT_DELAYS") {
-        return Ok(binary.into());
+    match std::env::var_os("PELTON_FLIGHT_DELAYS") {
+        Some(binary) => Ok(binary.into()),
+        None => build_example(&["--example", "flight_delays"]),
     }
+}
+
+/// As [`example_binary`], with the store on FoundationDB built in; `PELTON_FLIGHT_DELAYS_FDB` names another binary.
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn example_binary_with_foundationdb() -> Result<PathBuf> {
+    match std::env::var_os("PELTON_FLIGHT_DELAYS_FDB") {
+        Some(binary) => Ok(binary.into()),
+        None => build_example(&["-p", "pelton", "--features", "foundationdb", "--example", "flight_delays"]),
+    }
+}
+
+fn build_example(what: &[&str]) -> Result<PathBuf> {
     let this = std::env::current_exe()?;
     let profile_dir = this
         .ancestors()
@@ -31,12 +46,16 @@ pub fn example_binary() -> Result<PathBuf> {
     };
     let target_dir = profile_dir.parent().context("the profile's directory has no parent")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // The whole workspace, so that features are unified as they were for this test, and nothing is built twice.
+    // In the workspace's own directory, so with its default members: features are unified as they were for this
+    // test, and nothing is built twice.
+    let workspace =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate stands in a workspace")?;
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--example", "flight_delays", "--profile", profile])
+        .args(["build", "--quiet", "--profile", profile])
+        .args(what)
         .arg("--target-dir")
         .arg(target_dir)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(workspace)
         .status()
         .context("cannot run cargo")?;
     ensure!(built.success(), "the example does not build");

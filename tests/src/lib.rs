@@ -1,5 +1,6 @@
 //! Crash, conformance and end-to-end suites of Pelton. The suites are in `tests/`; here is what they share.
 
+pub mod fdb;
 pub mod flight_runs;
 pub mod independent;
 pub mod server;

@@ -20,8 +20,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR", default_value_os_t = repository("target/flight_delays"))]
     pub(crate) output: PathBuf,
 
-    /// Where state is kept: embedded:PATH, or memory: for a run that cannot be continued. By default an
-    /// embedded store in the output directory.
+    /// Where state is kept: embedded:PATH, memory: for a run that cannot be continued, or fdb:CLUSTER_FILE where
+    /// it was built with --features foundationdb. By default an embedded store in the output directory.
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 

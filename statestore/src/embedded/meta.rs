@@ -41,6 +41,7 @@ pub(super) fn create() -> (Incarnation, Commit) {
     let meta = StoreMeta {
         layout_version: LAYOUT_VERSION.into(),
         incarnation: Bytes::copy_from_slice(incarnation.0.as_bytes()),
+        ..StoreMeta::default()
     };
     let key = Bytes::from_static(STORE_META_KEY);
     let commit = Commit {

@@ -147,7 +147,7 @@ pub async fn take_over(
         let (before, bytes) = standing(store, keys, interval).await?;
         let late =
             |current: Option<Sequencer>| TakeOverError::Superseded { interval, wanted: sequencer, current };
-        if before.incarnation != store.incarnation() {
+        if !store.adopts(before.incarnation) {
             let (store, written) = (store.incarnation(), before.incarnation);
             return Err(TakeOverError::OtherIncarnation { interval, store, written });
         }
@@ -164,7 +164,8 @@ pub async fn take_over(
         };
         let next = |token: AttemptToken| {
             let fence = before.after_commit(&before.unchanged(), token);
-            vec![Fence { sequencer: Some(sequencer), ..fence }]
+            // From here on it is of this life, wherever it was written.
+            vec![Fence { sequencer: Some(sequencer), incarnation: store.incarnation(), ..fence }]
         };
         match change.perform(next).await {
             Ok(mut fences) => {
