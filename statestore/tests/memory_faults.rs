@@ -39,9 +39,9 @@ async fn read(store: &Memory, key: &str) -> Option<Bytes> {
 }
 
 fn seed(case: &str) -> u64 {
-    let given = std::env::var("PELTON_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let given = std::env::var("PELTON_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
-    println!("{case}: PELTON_TEST_SEED={seed}");
+    println!("{case}: PELTON_SEED={seed}");
     seed
 }
 

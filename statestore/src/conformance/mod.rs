@@ -9,7 +9,7 @@
 //!
 //! The crate that runs it needs `tokio` with `macros`, `rt-multi-thread` and `time`. A case is one behaviour, and
 //! its name the sentence that it proves. Nothing is timed. Random cases print their seed, and take one from the
-//! environment variable `PELTON_TEST_SEED`.
+//! environment variable `PELTON_SEED`.
 //!
 //! | module | what is proved |
 //! |---|---|

@@ -64,8 +64,8 @@ fn dump(store: &Embedded) -> Vec<(Bytes, Bytes)> {
 
 /// Dice with a seed that is printed, and that can be given.
 fn dice(case: &str) -> StdRng {
-    let given = std::env::var("PELTON_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let given = std::env::var("PELTON_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
-    println!("{case}: PELTON_TEST_SEED={seed}");
+    println!("{case}: PELTON_SEED={seed}");
     StdRng::seed_from_u64(seed)
 }
