@@ -9,6 +9,7 @@
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | run on one machine | [`local`] |
+//! | test a computation by hand | [`testing`] |
 //! | embed the engine | [`Engine`] |
 
 pub mod codec;
@@ -18,6 +19,7 @@ pub mod sink;
 pub mod source;
 pub mod state;
 pub mod stream;
+pub mod testing;
 
 mod computation;
 mod context;

@@ -85,6 +85,11 @@ impl Timers {
         self.entries.get(address)
     }
 
+    /// The timers of `key` that are set.
+    pub(crate) fn of_key(&self, key: &Key) -> impl Iterator<Item = (&TimerAddress, &TimerEntry)> {
+        self.entries.iter().filter(move |(address, _)| address.key == *key)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
