@@ -10,6 +10,7 @@
 //! | read and write files | [`source`], [`sink`] |
 //! | run on one machine | [`local`] |
 //! | choose where state is kept | [`store`] |
+//! | test a computation by hand | [`testing`] |
 //! | embed the engine | [`Engine`] |
 
 pub mod codec;
@@ -20,6 +21,7 @@ pub mod source;
 pub mod state;
 pub mod store;
 pub mod stream;
+pub mod testing;
 
 mod computation;
 mod context;

@@ -82,7 +82,8 @@ impl Driver {
             let request = tokio::select! {
                 biased;
                 () = advance_after(gap.as_mut(), &shared) => {
-                    if self.announce().await? {
+                    // A timer of no length would still wait for the next millisecond.
+                    if self.announce().await? && !self.gap.is_zero() {
                         gap.set(tokio::time::sleep(self.gap));
                     }
                     // One request after each announcement: neither side can starve the other.

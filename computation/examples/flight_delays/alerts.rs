@@ -157,19 +157,22 @@ fn hundredths(number: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hourly::BUCKETS;
+    use pelton::Step;
+    use pelton::testing::Harness;
 
     /// The alerts of one hour of the week, seen again and again.
     fn alerts(buckets: &[(u32, Option<f64>)]) -> Vec<Alert> {
-        let (mut usual, mut watches) = (UsualHour::default(), Watches::default());
+        let step = Step::new("alerts", Alerts::new().unwrap()).reads(&BUCKETS);
+        let mut harness = Harness::new(step).unwrap();
         let hour: Hour = "2013-01-01T10:00:00Z".parse().unwrap();
-        let bucket = |(departed, delay): &(u32, Option<f64>)| Bucket {
-            origin: "JFK".into(),
-            hour,
-            departed: *departed,
-            cancelled: 0,
-            delay_minutes_mean: *delay,
-        };
-        buckets.iter().flat_map(|b| judge(&bucket(b), &mut usual, &mut watches)).flatten().collect()
+        for (departed, delay_minutes_mean) in buckets.iter().copied() {
+            let origin = "JFK".to_owned();
+            let bucket = Bucket { origin, hour, departed, cancelled: 0, delay_minutes_mean };
+            harness.push(&BUCKETS, "JFK", hour.end(), &bucket).unwrap();
+        }
+        assert_eq!(harness.map(&USUAL, "JFK").unwrap().len(), 1, "one hour of the week is learned");
+        harness.output(&ALERTS).unwrap().into_iter().map(|output| output.value).collect()
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl TryFrom<Row> for Flight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pelton::{Codec, Postcard};
+    use pelton::Codec;
+    use pelton::codec::Postcard;
 
     fn parse(row: &str) -> Result<Flight, String> {
         let text = format!("dep_time,dep_delay,origin,minute,time_hour\n{row}");

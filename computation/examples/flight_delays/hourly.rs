@@ -135,6 +135,9 @@ fn take_complete(open: &mut BTreeMap<Hour, Tally>, watermark: EventTime) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pelton::Step;
+    use pelton::testing::{Harness, TimerAt};
+    use serde_json::json;
 
     fn hour(text: &str) -> Hour {
         text.parse().unwrap()
@@ -157,13 +160,98 @@ mod tests {
         assert_eq!(of(&[None]).delay_minutes_mean, None);
     }
 
+    fn harness() -> Harness {
+        Harness::new(Step::new("hourly", Hourly).reads(&DEPARTURES)).unwrap()
+    }
+
+    /// Pushes a flight from JFK, scheduled at `time` such as "10:40", that left `delay` minutes late or never.
+    fn fly(harness: &mut Harness, time: &str, delay: Option<i32>) {
+        let (hour, minute) = time.split_once(':').unwrap();
+        let flight = json!({
+            "origin": "JFK",
+            "time_hour": format!("2013-01-01T{hour}:00:00Z"),
+            "minute": minute.parse::<u8>().unwrap(),
+            "dep_time": delay.map(|_| 1),
+            "dep_delay": delay,
+        });
+        let flight: Flight = serde_json::from_value(flight).unwrap();
+        harness.push(&DEPARTURES, "JFK", flight.scheduled(), &flight).unwrap();
+    }
+
+    /// What has been told: hour of the day, flights that left, and flights that did not.
+    fn told(harness: &mut Harness) -> Vec<(String, u32, u32)> {
+        let buckets = harness.output(&BUCKETS).unwrap().into_iter();
+        let tell =
+            |bucket: Bucket| (bucket.hour.to_string()[11..13].to_owned(), bucket.departed, bucket.cancelled);
+        buckets.map(|output| tell(output.value)).collect()
+    }
+
+    fn bucket(hour: &str, departed: u32, cancelled: u32) -> (String, u32, u32) {
+        (hour.to_owned(), departed, cancelled)
+    }
+
     #[test]
-    fn an_hour_is_complete_once_the_watermark_has_reached_its_end() {
-        let (ten, noon) = (hour("2013-01-01T10:00:00Z"), hour("2013-01-01T12:00:00Z"));
-        let mut open = BTreeMap::from([(noon, Tally::default()), (ten, Tally::default())]);
-        let early = EventTime::from_micros(ten.end().as_micros() - 1);
-        assert_eq!(take_complete(&mut open, early), []);
-        assert_eq!(take_complete(&mut open, ten.end()), [(ten, Tally::default())]);
-        assert_eq!(take_complete(&mut open, EventTime::MAX), [(noon, Tally::default())]);
+    fn an_hour_is_told_once_the_watermark_has_reached_its_end() {
+        let mut harness = harness();
+        fly(&mut harness, "12:10", Some(5));
+        fly(&mut harness, "10:59", Some(-3));
+        fly(&mut harness, "10:00", None);
+        let ten = hour("2013-01-01T10:00:00Z");
+        harness.advance_watermark(EventTime::from_micros(ten.end().as_micros() - 1)).unwrap();
+        assert_eq!(told(&mut harness), []);
+        harness.advance_watermark(ten.end()).unwrap();
+        assert_eq!(told(&mut harness), [bucket("10", 1, 1)]);
+        let next: Vec<_> = harness.timers("JFK").unwrap().into_iter().map(|timer| timer.at).collect();
+        assert_eq!(
+            next,
+            [TimerAt::Event(hour("2013-01-01T12:00:00Z").end())],
+            "one timer: the next open hour"
+        );
+        harness.finish().unwrap();
+        assert_eq!(told(&mut harness), [bucket("12", 1, 0)]);
+        assert!(harness.map(&OPEN, "JFK").unwrap().is_empty(), "what was told is forgotten");
+    }
+
+    #[test]
+    fn hours_that_end_together_are_told_in_order_and_are_not_late_downstream() {
+        let mut harness = harness();
+        for time in ["13:00", "11:00", "12:00", "11:30"] {
+            fly(&mut harness, time, Some(0));
+        }
+        harness.advance_watermark(hour("2013-01-01T11:00:00Z").start()).unwrap();
+        let before = harness.output_watermark();
+        harness.finish().unwrap();
+        let outputs = harness.output(&BUCKETS).unwrap();
+        let times: Vec<_> = outputs.iter().map(|output| output.event_time).collect();
+        assert_eq!(outputs.len(), 3);
+        assert!(times.is_sorted() && times.iter().all(|time| before <= *time), "I7: {before} {times:?}");
+    }
+
+    #[test]
+    fn a_flight_of_an_hour_that_was_told_is_late_and_one_of_an_open_hour_is_not() {
+        let mut harness = harness();
+        fly(&mut harness, "10:40", Some(1));
+        harness
+            .advance_watermark(EventTime::from_micros(hour("2013-01-01T11:00:00Z").start().as_micros() + 1))
+            .unwrap();
+        fly(&mut harness, "10:50", Some(1));
+        fly(&mut harness, "11:00", Some(1));
+        harness.finish().unwrap();
+        assert_eq!(told(&mut harness), [bucket("10", 1, 0), bucket("11", 1, 0)]);
+        assert_eq!(harness.late_dropped(), 1);
+    }
+
+    #[test]
+    fn a_crash_in_the_middle_of_a_commit_changes_no_bucket() {
+        let mut harness = harness();
+        fly(&mut harness, "10:40", Some(1));
+        harness.hold_commits();
+        fly(&mut harness, "10:41", Some(2));
+        harness.crash().unwrap();
+        harness.hold_commits();
+        harness.advance_watermark(hour("2013-01-01T10:00:00Z").end()).unwrap();
+        assert_eq!(told(&mut harness), []);
+        harness.crash_after_commit().unwrap();
+        assert_eq!(told(&mut harness), [bucket("10", 2, 0)]);
     }
 }

@@ -305,7 +305,7 @@ impl Scope {
         value: Bytes,
     ) -> Result<(), Failure> {
         let size = key.as_bytes().len() + value.len() + producer.as_bytes().len();
-        let size_max = self.limits.value_bytes_max.saturating_sub(RECORD_ROOM_BYTES);
+        let size_max = record_bytes_max(&self.limits);
         if key.as_bytes().len() > Key::LENGTH_MAX || size > size_max {
             return Err(Failure::permanent(format!(
                 "a production weighs {size} bytes with a key of {} bytes; at most {} and {} are allowed",
@@ -386,6 +386,11 @@ impl Scope {
         }
         Ok(())
     }
+}
+
+/// What a record may weigh, so that a store can hold it wherever it may come to lie.
+pub(crate) fn record_bytes_max(limits: &Limits) -> usize {
+    limits.value_bytes_max.saturating_sub(RECORD_ROOM_BYTES)
 }
 
 /// A dead letter that fits into a store value: error text, and a value that came from outside, are cut.

@@ -120,6 +120,11 @@ impl Timers {
         }
     }
 
+    /// The timers of `key` that are set.
+    pub(crate) fn of_key(&self, key: &Key) -> impl Iterator<Item = (&TimerAddress, &TimerEntry)> {
+        self.entries.iter().filter(move |(address, _)| address.key == *key)
+    }
+
     /// How many are set; the far ones, which nobody has counted, are one.
     pub(crate) fn len(&self) -> usize {
         self.entries.len() + usize::from(!self.far.is_empty())

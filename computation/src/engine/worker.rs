@@ -2,6 +2,7 @@
 //!
 //! [`Engine`] is a worker with the injector in the same process: what the local runner and the tests use.
 
+pub(crate) mod by_hand;
 mod control;
 mod dead_letters;
 mod open;
@@ -25,7 +26,7 @@ use super::router::{MailFault, Router, address};
 use crate::pipeline::{ComputationSpec, ErasedStep, Pipeline};
 use futures_util::FutureExt;
 use pelton_domain::{Key, KeyInterval, Name};
-use pelton_injector::{Assigned, Injector, Worker};
+use pelton_injector::{Assigned, Injector, InjectorOptions, Worker};
 use pelton_statestore::fence::{Tokens, random_tokens, take_over};
 use pelton_statestore::{ComputationKeys, PipelineKeys, Reign, StoreHandle};
 use std::collections::BTreeMap;
@@ -136,12 +137,26 @@ impl Engine {
         store: StoreHandle,
         options: EngineOptions,
     ) -> Result<Self, StartError> {
+        let clock = options.clock.clone();
+        let injector_options = InjectorOptions::new(Arc::new(move || clock.now()));
+        let engine = Self::open(pipeline, store, options, injector_options).await?;
+        for number in engine.shared.computations.keys().copied() {
+            engine.shared.clone().start_computation(number).await?;
+        }
+        Ok(engine)
+    }
+
+    /// Opens the pipeline on `store`; no interval runs yet.
+    async fn open(
+        pipeline: Pipeline,
+        store: StoreHandle,
+        options: EngineOptions,
+        injector_options: InjectorOptions,
+    ) -> Result<Self, StartError> {
         let Pipeline { name, steps, .. } = pipeline;
         let bound = open::bind(&store, &name, &steps).await?;
         let keys = PipelineKeys::new(&name);
         let graph = open::injector_graph(&bound)?;
-        let clock = options.clock.clone();
-        let injector_options = pelton_injector::InjectorOptions::new(Arc::new(move || clock.now()));
         let (injector, driver) =
             Injector::start(store.clone(), keys.clone(), graph, options.tokens.clone(), injector_options)
                 .await?;
@@ -157,11 +172,7 @@ impl Engine {
         let computations = bound.specs.into_iter().zip(steps).map(host).collect();
         let failure = watch::Sender::new(None);
         let shared = Arc::new(Shared { name, store, options, injector, router, computations, failure });
-        let engine = Self { shared, driver };
-        for number in engine.shared.computations.keys().copied() {
-            engine.shared.clone().start_computation(number).await?;
-        }
-        Ok(engine)
+        Ok(Self { shared, driver })
     }
 
     /// The pipeline's name.
@@ -177,7 +188,15 @@ impl Shared {
     }
 
     async fn start_computation(self: Arc<Self>, number: u32) -> Result<(), StartError> {
-        let Some(hosted) = self.hosted(number) else { return Ok(()) };
+        for assigned in self.assign(number).await? {
+            self.clone().spawn(number, assigned, None);
+        }
+        Ok(())
+    }
+
+    /// Makes the computation's fences, where it has none, and assigns its intervals to this worker.
+    async fn assign(&self, number: u32) -> Result<Vec<Assigned>, StartError> {
+        let Some(hosted) = self.hosted(number) else { return Ok(Vec::new()) };
         let count = hosted.spec.options.intervals.unwrap_or(self.options.intervals);
         let start = open::start_timers(hosted, self.options.clock.now());
         let intervals = KeyInterval::partition(count);
@@ -190,10 +209,7 @@ impl Shared {
         );
         let fences = fences.await?;
         let wanted = fences.iter().map(|fence| (fence.interval, self.options.worker.clone())).collect();
-        for assigned in self.injector.assign(number, wanted).await? {
-            self.clone().spawn(number, assigned, None);
-        }
-        Ok(())
+        Ok(self.injector.assign(number, wanted).await?)
     }
 
     /// Starts the task that keeps one interval running; `reign` is given where it was just split or merged.
@@ -265,8 +281,27 @@ impl Shared {
         reign: Option<Reign>,
         life: &Life,
     ) -> Ended {
+        let task = match self.take_over(computation, assigned, reign, life).await {
+            Ok(task) => task,
+            Err(ended) => return ended,
+        };
+        let party = task.core.me;
+        let ended = task.run().await;
+        life.status.unobserved();
+        self.router.remove(party);
+        ended
+    }
+
+    /// Takes the interval over, where `reign` does not say that this is done, and reads it from the store.
+    async fn take_over(
+        &self,
+        computation: u32,
+        assigned: &Assigned,
+        reign: Option<Reign>,
+        life: &Life,
+    ) -> Result<IntervalTask, Ended> {
         let Some(hosted) = self.hosted(computation) else {
-            return Ended::Failed("no such computation".into());
+            return Err(Ended::Failed("no such computation".into()));
         };
         let (interval, sequencer) = (assigned.assignment.interval, assigned.assignment.sequencer);
         let requires = vec![assigned.require.clone()];
@@ -284,7 +319,7 @@ impl Shared {
                 .await
                 {
                     Ok(reign) => reign,
-                    Err(error) => return after_take_over(&error),
+                    Err(error) => return Err(after_take_over(&error)),
                 }
             }
         };
@@ -300,7 +335,10 @@ impl Shared {
         let core = match recovery.recover(&reign, &*table).await {
             Ok(core) => core,
             Err(failure) => {
-                return Ended::Failed(format!("{} {interval} cannot be read: {failure}", hosted.spec.name));
+                return Err(Ended::Failed(format!(
+                    "{} {interval} cannot be read: {failure}",
+                    hosted.spec.name
+                )));
             }
         };
         life.status.recovered(&core.totals);
@@ -308,7 +346,7 @@ impl Shared {
         let party = Party { address: address(computation, interval), sequencer };
         self.router.add(interval, party, mailbox);
         let processor: Box<dyn Processor> = (hosted.step.make)(&hosted.spec.inputs);
-        let task = IntervalTask {
+        Ok(IntervalTask {
             core,
             processor,
             reign,
@@ -322,11 +360,7 @@ impl Shared {
             answers: Vec::new(),
             budget: WriteBudget::new(&hosted.spec.name),
             writing: Written::default(),
-        };
-        let ended = task.run().await;
-        life.status.unobserved();
-        self.router.remove(party);
-        ended
+        })
     }
 
     fn fail(&self, reason: String) {

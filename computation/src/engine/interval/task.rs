@@ -72,7 +72,7 @@ pub(crate) struct IntervalTask {
     pub(crate) writing: Written,
 }
 
-type CommitTask = JoinHandle<(Reign, Result<(), FencedError>)>;
+pub(crate) type CommitTask = JoinHandle<(Reign, Result<(), FencedError>)>;
 
 impl IntervalTask {
     /// Runs until the end of the reign.
@@ -141,7 +141,11 @@ impl IntervalTask {
     }
 
     /// One turn: a bundle, if there is work and room; a commit, if none is under way; and the mail.
-    async fn step(&mut self, table: &RouteTable, commit: &mut Option<CommitTask>) -> Result<(), Ended> {
+    pub(crate) async fn step(
+        &mut self,
+        table: &RouteTable,
+        commit: &mut Option<CommitTask>,
+    ) -> Result<(), Ended> {
         self.core.scope.now = self.clock.now();
         let stopping = self.stop.is_cancelled();
         if !self.core.failing.is_empty() && !stopping {
@@ -200,14 +204,14 @@ impl IntervalTask {
         }
     }
 
-    async fn take_request(&mut self, request: Request) -> Result<(), Ended> {
+    pub(crate) async fn take_request(&mut self, request: Request) -> Result<(), Ended> {
         let Request::ReplayDeadLetters(reply) = request;
         let replayed = self.core.replay_dead_letters().await.map_err(|failure| self.fault(&failure))?;
         self.answers.push((self.core.scope.batch.number, reply, replayed));
         Ok(())
     }
 
-    fn take_mail(&mut self, mail: Mail) {
+    pub(crate) fn take_mail(&mut self, mail: Mail) {
         self.core.scope.now = self.clock.now();
         self.core.take_mail(mail);
         for _ in 0..MAIL_MAX {
@@ -218,19 +222,19 @@ impl IntervalTask {
         }
     }
 
-    fn apply(&mut self, table: &AnnouncedTable) {
+    pub(crate) fn apply(&mut self, table: &AnnouncedTable) {
         let graph = self.injector.graph();
         let computation = self.core.me.address.computation;
         self.core
             .apply_announced(graph.input_watermark(computation, table), graph.horizon(computation, table));
     }
 
-    fn reroute(&mut self, table: &RouteTable) {
+    pub(crate) fn reroute(&mut self, table: &RouteTable) {
         self.core.outbox.reroute(table, self.core.scope.now);
         self.core.forget_senders(|p| table.owner(p.address.computation, p.address.first) == Some(p));
     }
 
-    fn commit_ended(
+    pub(crate) fn commit_ended(
         &mut self,
         ended: Result<(Reign, Result<(), FencedError>), tokio::task::JoinError>,
         table: &RouteTable,
@@ -293,7 +297,7 @@ impl IntervalTask {
     }
 
     /// How long nothing is to be done unless something arrives.
-    fn wait(&self) -> Option<Duration> {
+    pub(crate) fn wait(&self) -> Option<Duration> {
         let core = &self.core;
         let timer = core.scope.timers.next_due(TimeDomain::Processing).map(ProcessingTime::from_micros);
         let timer = timer.filter(|_| core.may_run());

@@ -134,7 +134,7 @@ impl Engine {
         self.reshape(computation, vec![low, high], vec![whole]).await
     }
 
-    fn number(&self, computation: &str) -> Option<u32> {
+    pub(super) fn number(&self, computation: &str) -> Option<u32> {
         let found =
             self.shared.computations.iter().find(|(_, hosted)| hosted.spec.name.as_str() == computation);
         found.map(|(number, _)| *number)
