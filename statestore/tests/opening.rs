@@ -70,7 +70,8 @@ fn the_child_that_opens() {
 fn another_version_of_the_layout_is_not_opened() {
     let scratch = tempfile::tempdir().unwrap();
     let store = open(scratch.path());
-    let meta = StoreMeta { layout_version: 9, incarnation: Bytes::from_static(&[1; 16]) };
+    let meta =
+        StoreMeta { layout_version: 9, incarnation: Bytes::from_static(&[1; 16]), ..StoreMeta::default() };
     commit(&store, vec![put(STORE_META_KEY, meta.encode_to_vec())]).unwrap();
     drop(store);
     let error = open_error(scratch.path());
@@ -82,7 +83,8 @@ fn another_version_of_the_layout_is_not_opened() {
 fn another_version_of_the_layout_is_recognised_by_its_own_key() {
     let scratch = tempfile::tempdir().unwrap();
     let store = open(scratch.path());
-    let meta = StoreMeta { layout_version: 2, incarnation: Bytes::from_static(&[1; 16]) };
+    let meta =
+        StoreMeta { layout_version: 2, incarnation: Bytes::from_static(&[1; 16]), ..StoreMeta::default() };
     let old = Write::Delete { key: Bytes::from_static(STORE_META_KEY) };
     commit(&store, vec![old, put(&[2, 0][..], meta.encode_to_vec())]).unwrap();
     drop(store);

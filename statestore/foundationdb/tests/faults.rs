@@ -57,7 +57,7 @@ impl Load {
     }
 
     /// Ends it, and judges.
-    async fn is_exact(self) {
+    async fn end_exactly(self) {
         self.ended.store(true, Ordering::Relaxed);
         let handle: StoreHandle = self.store.clone();
         for task in self.counters {
@@ -82,7 +82,7 @@ async fn the_only_server_is_killed_and_comes_back() {
             cluster.server(0).unwrap().start().unwrap();
         }
         load.advances(200).await;
-        load.is_exact().await;
+        load.end_exactly().await;
     }
 }
 
@@ -98,7 +98,7 @@ async fn one_of_three_is_killed_and_the_others_carry_on() {
         cluster.until_available().unwrap();
     }
     load.advances(200).await;
-    load.is_exact().await;
+    load.end_exactly().await;
 }
 
 /// Server 1 has the log, server 2 the storage. Each is away for longer than a transaction may take.
@@ -114,7 +114,7 @@ async fn log_and_storage_are_paused_beyond_the_limit_of_a_transaction() {
             cluster.server(number).unwrap().resume().unwrap();
             load.advances(200).await;
         }
-        load.is_exact().await;
+        load.end_exactly().await;
     }
 }
 
@@ -135,6 +135,6 @@ async fn a_client_that_is_cut_off_in_mid_commit_finds_out_what_became_of_it() {
             cluster.proxy().unwrap().cut();
             load.advances(5).await;
         }
-        load.is_exact().await;
+        load.end_exactly().await;
     }
 }

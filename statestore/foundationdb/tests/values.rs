@@ -120,7 +120,7 @@ async fn any_sequence_of_long_and_short_values_gives_what_a_map_gives() {
     for round in 0..60 {
         let store = &stores[dice.random_range(0..2)];
         let key = |number: usize| {
-            Bytes::from([&[1, b't'][..], &[&[0][..], &[0, 0], &[0, 1], &[1], &[0xff]][number]].concat())
+            Bytes::from([&[1, b't'][..], [&[0][..], &[0, 0], &[0, 1], &[1], &[0xff]][number]].concat())
         };
         let at = dice.random_range(0..5);
         let write_one = match dice.random_range(0..6) {

@@ -6,24 +6,21 @@
 //!     --binary target/release/examples/flight_delays --input FLIGHTS.csv.gz --output DIR --kills 50
 //! ```
 //!
+//! With `--server-kills N` both runs keep their state in a FoundationDB cluster of this program's own, and its only server
+//! is killed N times during the second, beside the engine. The binary must have FoundationDB built in.
+//!
 //! `DIR/undisturbed` gets a run that nothing disturbs, `DIR/killed` the one that is killed. The verdict is good
 //! if both have the same lines, and if these are what an independent computation gives.
-//!
-//! With `--store fdb:CLUSTER_FILE` each of the two keeps its state there, under a prefix of its own. `--server COMMAND`
-//! starts the store's server, and `--server-kills N` kills it as well, and starts it again:
-//!
-//! ```text
-//! --store fdb:fdb.cluster --server "fdbserver -p 127.0.0.1:4500 -C fdb.cluster -d data -L logs" --server-kills 10
-//! ```
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
+use pelton_tests::fdb::{Cluster, Shape};
 use pelton_tests::flight_runs::{Kills, Run, kill_repeatedly};
 use pelton_tests::independent::{differences, expected_hourly, flights_in};
-use pelton_tests::server::Server;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Kills a run again and again, and judges what is left in the end.
@@ -44,18 +41,12 @@ struct Arguments {
     /// The seed of the random moments; by default `PELTON_SEED`, or a new one.
     #[arg(long)]
     seed: Option<u64>,
+    /// How often to kill the only server of a FoundationDB cluster, which then has the state of both runs.
+    #[arg(long)]
+    server_kills: Option<u32>,
     /// The rate of the killed run, records per second: it must not end before its last kill.
     #[arg(long, default_value_t = 10_000)]
     rate: u32,
-    /// A store that both runs share, under a prefix each; by default each has an embedded one.
-    #[arg(long)]
-    store: Option<String>,
-    /// The command that starts the store's server, split at spaces.
-    #[arg(long, requires = "store")]
-    server: Option<String>,
-    /// How often to kill the server during the killed run.
-    #[arg(long, default_value_t = 0, requires = "server")]
-    server_kills: u32,
 }
 
 fn main() -> ExitCode {
@@ -73,13 +64,18 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let expected = expected_hourly(&arguments.input)?;
-    let kills = kills(arguments, expected.flights);
-    let server = arguments.server.as_deref().map(Server::start).transpose()?;
-    let make = |name: &str, more: &[String]| Run {
-        binary: arguments.binary.clone(),
-        input: arguments.input.clone(),
-        output: arguments.output.join(name),
-        more: more.iter().cloned().chain(store(arguments, name, kills.seed)).collect(),
+    let cluster = match arguments.server_kills {
+        Some(_) => Some(Cluster::start(Shape::One)?.context("FoundationDB is not installed")?),
+        None => None,
+    };
+    let make = |name: &str, more: &[String]| {
+        let store = cluster.iter().flat_map(|cluster| ["--store".to_owned(), cluster.url(name, "")]);
+        Run {
+            binary: arguments.binary.clone(),
+            input: arguments.input.clone(),
+            output: arguments.output.join(name),
+            more: more.iter().cloned().chain(store).collect(),
+        }
     };
     fs::create_dir_all(&arguments.output)?;
     let undisturbed = make("undisturbed", &[]);
@@ -89,19 +85,17 @@ fn run(arguments: &Arguments) -> Result<()> {
     let alerts = undisturbed.line_set("alerts.jsonl")?;
 
     let killed = make("killed", &["--rate".into(), arguments.rate.to_string()]);
+    let kills = kills(arguments, expected.flights);
     println!("seed {}: {} kills over {:?}", kills.seed, kills.count, kills.over);
-    let killing = server.as_ref().map(|server| {
-        let told = |number| println!("the server's kill {number:3}");
-        server.kill_repeatedly(arguments.server_kills, kills.over, kills.seed, told)
-    });
+    let servers = cluster.map(|cluster| kill_server(cluster, arguments.server_kills.unwrap_or(0), kills));
     let said = kill_repeatedly(&killed, kills, |kill| {
         let (lines, all) = (kill.lines, expected.lines.len() + alerts.len());
         println!("kill {:3} after {:4} ms: {lines} of {all} lines", kill.number, kill.after.as_millis());
     });
+    // It is kept until here, so that the run can end on it.
+    let _cluster =
+        servers.map(JoinHandle::join).transpose().map_err(|_| anyhow!("the killer panicked"))?.transpose()?;
     println!("{}", said.with_context(|| format!("seed {}", kills.seed))?.trim_end());
-    if let Some(killing) = killing {
-        println!("the server was killed {} times", killing.end()?);
-    }
 
     let hourly = killed.lines("hourly.jsonl")?;
     let wrong = differences(&expected.lines, &hourly);
@@ -118,11 +112,18 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// What tells the example where its state is: on a shared store a prefix that no other run has had.
-fn store(arguments: &Arguments, name: &str, seed: u64) -> Vec<String> {
-    let Some(url) = &arguments.store else { return Vec::new() };
-    let separator = if url.contains('?') { '&' } else { '?' };
-    vec!["--store".into(), format!("{url}{separator}prefix=kill-run-{seed}-{name}")]
+/// Kills the only server again and again, spread over the time of the other kills; gives the cluster back.
+fn kill_server(mut cluster: Cluster, count: u32, kills: Kills) -> JoinHandle<Result<Cluster>> {
+    thread::spawn(move || {
+        for number in 1..=count {
+            thread::sleep(kills.over / count);
+            cluster.server(0)?.kill()?;
+            cluster.server(0)?.start()?;
+            cluster.until_available()?;
+            println!("server kill {number:3}: the cluster is back");
+        }
+        Ok(cluster)
+    })
 }
 
 /// The kills go over two thirds of the time that the rate gives the run: after a restart the source makes up
