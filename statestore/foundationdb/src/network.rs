@@ -2,8 +2,12 @@
 //!
 //! The C client can be started once in the life of a process, can not be started again after it was stopped, and
 //! must be stopped before the process runs its exit handlers to their end, because its thread uses what these tear
-//! down. So the first store that is opened starts it, it outlives every store, and an exit handler of our own,
-//! which runs before those of the library, stops it and waits for its thread.
+//! down. So the first store that is opened starts it, it outlives every store, and an exit handler of our own
+//! stops it and waits for its thread.
+//!
+//! Exit handlers run last come, first served, and the library registers new ones whenever it first uses something.
+//! So ours is registered again with every store that is closed ([`stop_first_at_exit`]): whatever the library has made
+//! until then is still there when the network stops.
 
 #![expect(
     unsafe_code,
@@ -117,17 +121,20 @@ fn boot(options: &ClientOptions) -> Result<Network, StoreFault> {
         .spawn(run)
         .map_err(|error| failed("its thread", &error))?;
     let stop = wait.wait();
-    // SAFETY: the handler is a function without captured state, which takes nothing and unwinds never: it neither
-    // panics nor calls anything that does. The library's own handlers were registered when it was loaded, before
-    // this one, so they run after it.
-    let registered = unsafe { libc::atexit(stop_at_exit) };
-    if registered != 0 {
+    if !stop_first_at_exit() {
         return Err(failed("its end", &"no exit handler can be registered"));
     }
     Ok(Network::Running { options: options.clone(), stop, thread })
 }
 
-/// Stops the network and waits for its thread.
+/// Registers the exit handler, before all that are registered by now; false where there is no room for it.
+pub(crate) fn stop_first_at_exit() -> bool {
+    // SAFETY: the handler is a function without captured state, which takes nothing and unwinds never: it neither
+    // panics nor calls anything that does. It may run any number of times.
+    unsafe { libc::atexit(stop_at_exit) == 0 }
+}
+
+/// Stops the network and waits for its thread, the first time.
 extern "C" fn stop_at_exit() {
     let network = std::mem::replace(&mut *lock(), Network::Stopped);
     if let Network::Running { stop, thread, .. } = network

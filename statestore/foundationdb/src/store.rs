@@ -78,6 +78,13 @@ impl FoundationDb {
     }
 }
 
+impl Drop for FoundationDb {
+    fn drop(&mut self) {
+        // It was registered when the client started; what fails here leaves the end of the process as it was then.
+        let _ = network::stop_first_at_exit();
+    }
+}
+
 /// The path as the client takes it. Whether the file is there is looked at here, for a message that names it.
 fn cluster_file(path: &Path) -> Result<&str, StoreFault> {
     if let Err(error) = std::fs::File::open(path) {
