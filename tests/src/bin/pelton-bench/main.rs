@@ -61,6 +61,9 @@ struct Arguments {
     /// Intervals of the counting computation.
     #[arg(long, default_value_t = 1)]
     intervals: u32,
+    /// Rounds of the throughput part; the figures are the means.
+    #[arg(long, default_value_t = 2)]
+    rounds: u32,
     /// Print JSON.
     #[arg(long)]
     json: bool,
