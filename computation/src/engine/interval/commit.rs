@@ -88,6 +88,7 @@ impl Core {
             chunk_keys,
             rows,
             removed_chunks,
+            replayed: batch.replayed,
             writes: Some(writes),
             update: FenceUpdate {
                 dedup_horizon: self.dedup.horizon(),
