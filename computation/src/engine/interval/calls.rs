@@ -42,7 +42,9 @@ impl Core {
                 if !self.scope.timers.is_current(address, entry) {
                     return None;
                 }
-                if self.failing.must_wait(&address.key) {
+                let wait = self.failing.must_wait(&address.key)
+                    || self.scope.timers.has_earlier(address, entry.fire_at_us);
+                if wait {
                     self.scope.timers.put_back(address);
                     return None;
                 }
