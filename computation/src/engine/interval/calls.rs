@@ -137,20 +137,35 @@ impl Core {
                 return self.give_up(work, &failure.reason, attempts);
             }
             FailureKind::Crashed => None,
-            FailureKind::Retry(delay) => delay,
+            FailureKind::Retry(delay) => {
+                if self.is_past_age(&work) {
+                    let error = format!("{}; tried for {} s", failure.reason, policy.timer_age_max.as_secs());
+                    return self.give_up(work, &error, attempts);
+                }
+                delay
+            }
         };
         metrics::counter!("pelton_calls_failed_total").increment(1);
         tracing::debug!(computation = %self.scope.spec.name, %key, attempts, %failure, "a call failed");
         self.scope.timers.suspend(&key);
-        let record = match work {
-            Work::Record(record) => Some(record),
+        let (record, timer) = match work {
+            Work::Record(record) => (Some(record), None),
             Work::Timer { address, .. } => {
                 self.scope.timers.put_back(&address);
-                None
+                (None, Some(address))
             }
-            Work::Parked { .. } => None,
+            Work::Parked { .. } => (None, None),
         };
         self.failing.failed(&key, record, failure.reason, delay, &policy, self.scope.now);
+        if let Some(address) = timer {
+            self.failing.timer_failed(address, self.scope.now);
+        }
+    }
+
+    /// Whether it is a timer that has failed for too long (I11). Records are bounded by their queue.
+    fn is_past_age(&self, work: &Work) -> bool {
+        let Work::Timer { address, .. } = work else { return false };
+        self.failing.timer_is_past_age(address, &self.scope.spec.options.retry, self.scope.now)
     }
 
     /// The pipeline cannot go on: what the call began stays undone, in the store and at its senders.
