@@ -5,7 +5,7 @@ use super::super::failing::RecordWork;
 use super::super::outbox::Item;
 use super::super::scope::cut;
 use super::core::Core;
-use crate::context::Context;
+use crate::context::{Call, Context};
 use crate::failure::{Failure, FailureKind};
 use crate::timer::TimeDomain;
 use bytes::Bytes;
@@ -64,17 +64,27 @@ impl Core {
     pub(crate) fn context(&mut self, work: &Work) -> Context<'_> {
         let key = work.key().clone();
         let watermark = self.failing.watermark_of(&key, self.scope.input_watermark);
-        let (event_time, cause) = match work {
+        let call = match work {
             Work::Timer { address, entry } => {
-                let time = match address.domain {
+                let event_time = match address.domain {
                     TimeDomain::Event => EventTime::from_micros(entry.fire_at_us),
                     TimeDomain::Processing => entry.output_time,
                 };
-                (time, None)
+                let output_watermark = watermark.min(entry.output_time);
+                Call { event_time, record: None, upstream: None, output_watermark }
             }
-            _ => work.item().map_or((EventTime::MIN, None), |i| (i.record.event_time, Some(i.record.id))),
+            Work::Record(RecordWork { item, .. }) => {
+                let id = Some(item.record.id);
+                let event_time = item.record.event_time;
+                Call { event_time, record: id, upstream: id, output_watermark: watermark }
+            }
+            // Its senders were acknowledged when it was parked: nobody would repeat it.
+            Work::Parked { item, .. } => {
+                let (event_time, id) = (item.record.event_time, Some(item.record.id));
+                Call { event_time, record: id, upstream: None, output_watermark: watermark }
+            }
         };
-        Context::new(&mut self.scope, key, event_time, cause, watermark)
+        Context::new(&mut self.scope, key, call, watermark)
     }
 
     /// A call has ended.
@@ -176,22 +186,22 @@ impl Core {
     /// The work goes to the dead letters, with its error (I10).
     fn give_up(&mut self, work: Work, error: &str, attempts: u32) {
         self.scope.begin();
-        let (item, cause) = match &work {
+        let (letter, upstream) = match &work {
             Work::Timer { address, entry } => {
                 self.scope.timers.change(address.clone(), None);
                 let tag = String::from_utf8_lossy(&address.tag).into_owned();
                 let letter = self.letter(&address.key, None, format!("timer {tag:?}: {error}"), attempts);
                 (store::DeadLetter { value: entry.payload.clone(), ..letter }, None)
             }
-            other => {
-                let item = other.item().cloned();
-                (
-                    self.letter(other.key(), item.as_ref(), error.to_owned(), attempts),
-                    item.map(|i| i.record.id),
-                )
+            Work::Record(RecordWork { item, .. }) => {
+                let letter = self.letter(&item.record.key, Some(item), error.to_owned(), attempts);
+                (letter, Some(item.record.id))
+            }
+            Work::Parked { item, .. } => {
+                (self.letter(&item.record.key, Some(item), error.to_owned(), attempts), None)
             }
         };
-        self.dead_letter(work.key().clone(), item, cause);
+        self.dead_letter(work.key().clone(), letter, upstream);
         self.scope.keep();
         self.done(work);
     }
@@ -209,8 +219,8 @@ impl Core {
         }
     }
 
-    fn dead_letter(&mut self, key: Key, letter: store::DeadLetter, cause: Option<RecordId>) {
-        if let Err(failure) = self.scope.dead_letter(&key, letter, cause) {
+    fn dead_letter(&mut self, key: Key, letter: store::DeadLetter, upstream: Option<RecordId>) {
+        if let Err(failure) = self.scope.dead_letter(&key, letter, upstream) {
             // The letter is in the batch; only its copy on the dead-letter stream does not fit.
             tracing::error!(computation = %self.scope.spec.name, %key, %failure, "a dead letter is only in the store");
         }
@@ -263,7 +273,7 @@ impl Core {
             }
             self.scope.begin();
             let letter = self.letter(key, Some(&item), error.to_owned(), attempts);
-            self.dead_letter(key.clone(), letter, Some(item.record.id));
+            self.dead_letter(key.clone(), letter, None);
             self.scope.keep();
             self.done(Work::Parked { number, item });
         }
