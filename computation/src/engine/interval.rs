@@ -22,6 +22,9 @@ pub(crate) mod report;
 pub(crate) mod sweep;
 pub(crate) mod task;
 
+#[cfg(test)]
+mod tests;
+
 use super::channel::Credit;
 use std::time::Duration;
 
