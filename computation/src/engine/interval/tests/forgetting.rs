@@ -133,3 +133,22 @@ async fn packed_ids_stay_where_they_are_and_both_parts_of_a_split_consult_them()
         assert_eq!(hand.reign.fence().ancestors, []);
     }
 }
+
+#[tokio::test]
+async fn what_an_interval_that_was_merged_had_not_collected_the_whole_collects() {
+    let options = IntervalOptions { dedup_bucket_ms: 10, ..IntervalOptions::default() };
+    let mut hand = Hand::with_options(options, as_is, pass_on).await;
+    hand.deliver(vec![record(5, "a", 1, 10), record(25, "a", 2, 10)]);
+    hand.run().await;
+    let ids = hand.keys.dedup_buckets(KeyPosition(0), 0, u64::MAX);
+    assert_eq!(hand.stored(ids.clone()), 2);
+    // The horizon of a whole is the highest of its parts: this part was behind.
+    let mut update = hand.reign.fence().unchanged();
+    update.dedup_horizon = ms(20);
+    hand.reign.commit(vec![], &update).await.unwrap();
+    hand.crash().await;
+    hand.deliver(vec![record(25, "a", 2, 10), record(26, "a", 3, 10)]);
+    hand.run().await;
+    assert_eq!(hand.stored(ids), 2, "I6, I11: the first is forgotten, the second remembered, the third came");
+    assert_eq!(hand.acknowledged(), [0]);
+}
