@@ -19,10 +19,23 @@ use pelton_statestore::keys::TimerAddress;
 pub struct Context<'a> {
     scope: &'a mut Scope,
     key: Key,
-    event_time: EventTime,
-    cause: Option<RecordId>,
+    call: Call,
     input_watermark: EventTime,
     namespace: Bytes,
+}
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    /// The event time of the record, or of the timer.
+    pub(crate) event_time: EventTime,
+    /// The record.
+    pub(crate) record: Option<RecordId>,
+    /// The record, where its sender would repeat it if this call were lost. Where there is none, productions
+    /// are strong.
+    pub(crate) upstream: Option<RecordId>,
+    /// Where the output watermark waits for this call at most.
+    pub(crate) output_watermark: EventTime,
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -32,14 +45,8 @@ impl std::fmt::Debug for Context<'_> {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(
-        scope: &'a mut Scope,
-        key: Key,
-        event_time: EventTime,
-        cause: Option<RecordId>,
-        input_watermark: EventTime,
-    ) -> Self {
-        Self { scope, key, event_time, cause, input_watermark, namespace: Bytes::new() }
+    pub(crate) fn new(scope: &'a mut Scope, key: Key, call: Call, input_watermark: EventTime) -> Self {
+        Self { scope, key, call, input_watermark, namespace: Bytes::new() }
     }
 
     /// The key.
@@ -51,13 +58,13 @@ impl<'a> Context<'a> {
     /// The id of the record this call is for; `None` in a timer's call.
     #[must_use]
     pub fn record_id(&self) -> Option<RecordId> {
-        self.cause
+        self.call.record
     }
 
     /// The event time of the record, or of the timer.
     #[must_use]
     pub fn event_time(&self) -> EventTime {
-        self.event_time
+        self.call.event_time
     }
 
     /// The input low watermark: no record with an earlier event time is expected, other than late ones (I7).
@@ -99,7 +106,7 @@ impl<'a> Context<'a> {
             return Ok(());
         }
         let stream = output.stream;
-        self.scope.produce(&self.key, self.cause, stream, key.into(), event_time, C::encode(value)?)
+        self.scope.produce(&self.key, self.call.upstream, stream, key.into(), event_time, C::encode(value)?)
     }
 
     /// Sets a timer; the same tag in the same domain is replaced (I8).
@@ -116,7 +123,7 @@ impl<'a> Context<'a> {
         };
         let output_time = timer.output_time.unwrap_or(match timer.domain {
             TimeDomain::Event => EventTime::from_micros(fire_at_us),
-            TimeDomain::Processing => self.input_watermark,
+            TimeDomain::Processing => self.call.output_watermark,
         });
         let address = self.timer_address(timer.tag, timer.domain);
         self.scope.change_timer(address, Some(TimerEntry { fire_at_us, output_time, payload: timer.payload }))
@@ -179,7 +186,7 @@ impl<'a> Context<'a> {
             failed_at_us: self.scope.now.as_micros(),
         };
         let key = self.key.clone();
-        self.scope.dead_letter(&key, letter, self.cause)
+        self.scope.dead_letter(&key, letter, self.call.upstream)
     }
 
     fn entry(&self, spec: &CellSpec, sub_key: &[u8]) -> Result<EntryKey, Failure> {

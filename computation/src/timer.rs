@@ -58,7 +58,8 @@ impl Timer {
     /// The event time of what it will emit: until it has fired, the output low watermark waits there.
     ///
     /// Unless set, an event timer's is its fire time, and a processing timer's the input low watermark of
-    /// the moment it is set. [`EventTime::MAX`] holds nothing.
+    /// the moment it is set, or, where a timer sets it that held before that, the output time of that one.
+    /// [`EventTime::MAX`] holds nothing.
     #[must_use]
     pub fn output_at(mut self, time: EventTime) -> Self {
         self.output_time = Some(time);

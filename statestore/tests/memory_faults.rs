@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use futures_util::FutureExt;
 use pelton_domain::{AttemptToken, Key, KeyInterval, Name, Sequencer};
-use pelton_statestore::fence::{Tokens, create_fences, take_over};
+use pelton_statestore::fence::{Tokens, create_fences, random_tokens, take_over};
 use pelton_statestore::memory::{Counts, FaultPlan, Memory};
 use pelton_statestore::{
     Commit, CommitError, KeyRange, Limits, PipelineKeys, Precondition, ReadError, Scan, StateStore,
@@ -295,6 +295,28 @@ async fn a_gate_holds_only_what_it_is_for() {
         assert_eq!(held.await, Err(CommitError::Conflict));
     }
     assert_eq!(write(&store, "b", "1").await, Ok(()));
+}
+
+/// A refusal says no more than an answer that never came: what stands decides, and if that is as before, the
+/// commit is made again.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_settled_by_reading_the_fence() {
+    let store = Memory::new();
+    let handle: StoreHandle = Arc::new(store.clone());
+    let (keys, tokens) = (PipelineKeys::new(&Name::new("refusal").unwrap()).computation(1), random_tokens());
+    create_fences(&handle, &keys, &[KeyInterval::FULL], vec![], &tokens).await.unwrap();
+    let sequencer = Sequencer::new(1).unwrap();
+    let mut reign = take_over(&handle, &keys, KeyInterval::FULL, sequencer, vec![], &tokens).await.unwrap();
+    let gate = store.hold_next_commit();
+    let update = reign.fence().unchanged();
+    let story = async {
+        gate.caught().await;
+        gate.refuse(CommitError::Refused { at: keys.fence(KeyInterval::FULL.last()) });
+    };
+    let writes = vec![put("a", "1")];
+    let (outcome, ()) = futures_util::future::join(reign.commit(writes, &update), story).await;
+    assert_eq!(outcome, Ok(()), "I3: nobody else owns it");
+    assert_eq!(read(&store, "a").await, Some("1".into()));
 }
 
 /// Everything a store can do wrong, and a reign on top: each commit happens once, in order.

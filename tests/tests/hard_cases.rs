@@ -10,8 +10,8 @@
 )]
 
 use pelton::{
-    Computation, Context, Counters, Declaration, Engine, EngineOptions, EventTime, Failure, Input, MailFate,
-    ManualClock, Pipeline, ProcessingTime, RetryPolicy, Step, Value,
+    Computation, Context, Counters, Declaration, Engine, EngineOptions, EventTime, Failure, Fired, Input,
+    MailFate, ManualClock, Pipeline, ProcessingTime, RetryPolicy, Step, Timer, Value,
 };
 use pelton_statestore::memory::{FaultPlan, Memory};
 use pelton_statestore::{Commit, StoreHandle, Write};
@@ -364,4 +364,41 @@ async fn panics_overruns_and_permanent_errors_become_dead_letters_and_can_be_rep
     assert_eq!(engine.replay_dead_letters("count").await.unwrap(), 3);
     until("the replay", &engine, |c| c.totals.records == TOTAL).await;
     assert!(engine.dead_letters("count", 100).await.unwrap().is_empty());
+}
+
+/// Sets a timer that holds nothing, on the last of its records.
+#[derive(Clone, Debug)]
+struct Postscript {
+    fired: Arc<AtomicBool>,
+}
+
+impl Computation for Postscript {
+    type Input = u64;
+
+    fn declare(&self, _: &mut Declaration) {}
+
+    async fn process(&mut self, cx: &mut Context<'_>, input: Input<u64>) -> Result<(), Failure> {
+        let timer = Timer::after("postscript", Duration::from_millis(300)).output_at(EventTime::MAX);
+        if input.value + 1 == TOTAL { cx.set_timer(timer) } else { Ok(()) }
+    }
+
+    async fn on_timer(&mut self, _: &mut Context<'_>, _: Fired) -> Result<(), Failure> {
+        self.fired.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn done_means_plus_infinity_everywhere_and_no_timer_left() {
+    let fired = Arc::new(AtomicBool::new(false));
+    let numbers = Step::new("numbers", Numbers { total: TOTAL, chunk: 500, keys: KEYS });
+    let pipeline = Pipeline::builder("done")
+        .with(numbers.starts_with_key("numbers"))
+        .with(Step::new("count", Postscript { fired: fired.clone() }).reads(&NUMBERS))
+        .build()
+        .unwrap();
+    let engine = Engine::start(pipeline, Arc::new(Memory::new()), EngineOptions::default()).await.unwrap();
+    finish(&engine).await;
+    assert!(engine.status().computations.iter().all(|c| c.low_watermark == EventTime::MAX));
+    assert!(fired.load(Ordering::SeqCst), "a timer is left that holds nothing");
 }

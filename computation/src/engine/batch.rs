@@ -128,6 +128,8 @@ pub(crate) struct SealedBatch {
     pub(crate) chunk_keys: Vec<Bytes>,
     pub(crate) rows: SealedRows,
     pub(crate) removed_chunks: Vec<ChunkId>,
+    /// The dead letters that it replays.
+    pub(crate) replayed: HashSet<Bytes>,
     /// The writes of its commit; `None` once the commit has begun.
     pub(crate) writes: Option<Vec<Write>>,
     /// The fence after it.

@@ -50,15 +50,6 @@ impl Work {
             Self::Timer { address, .. } => &address.key,
         }
     }
-
-    /// The record in it.
-    pub(crate) fn item(&self) -> Option<&Item> {
-        match self {
-            Self::Record(work) => Some(&work.item),
-            Self::Parked { item, .. } => Some(item),
-            Self::Timer { .. } => None,
-        }
-    }
 }
 
 /// A batch of work, and the interval it is for.

@@ -270,4 +270,28 @@ mod tests {
         assert!(sender.next(CREDIT, NOW).is_some() && sender.next(CREDIT, NOW).is_none());
         assert!(sender.acknowledged(7, 0, NOW).is_none(), "an acknowledgement of another epoch says nothing");
     }
+
+    #[test]
+    fn a_delivery_larger_than_the_credit_goes_alone() {
+        let credit = Credit { records_max: 1, bytes_max: 5 };
+        let mut sender = SenderChannel::new(0, NOW);
+        (0..2).for_each(|chunk| sender.push(delivery(chunk)));
+        for number in 0..2 {
+            assert!(sender.next(credit, NOW).is_some(), "I11: it would wait for ever");
+            assert!(sender.next(credit, NOW).is_none());
+            assert!(sender.acknowledged(0, number, NOW).is_some());
+        }
+    }
+
+    #[test]
+    fn after_a_refusal_all_is_refused_until_the_sender_starts_again_from_its_oldest() {
+        let mut receiver = ReceiverChannel::default();
+        assert_eq!(receiver.receive(0, 0), Reception::Take);
+        for number in [2, 1, 2, 3] {
+            assert_eq!(receiver.receive(0, number), Reception::Refuse, "I9: number {number}");
+        }
+        assert_eq!(receiver.receive(1, 1), Reception::Refuse);
+        assert_eq!(receiver.receive(0, 1), Reception::Ignore, "its epoch is over");
+        assert_eq!(receiver.receive(2, 0), Reception::Take);
+    }
 }

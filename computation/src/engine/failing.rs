@@ -4,7 +4,8 @@
 //! *parked*: committed with their ids to a durable queue of the key, and acknowledged, so that neither the
 //! interval nor the senders wait for it. Every later record of the key joins the queue. Attempts go on at
 //! growing intervals, oldest first. Parked records hold the output watermark (I7), and for their key the
-//! input watermark stands still at the oldest of them. Count, bytes and age are bounded.
+//! input watermark stands still at the oldest of them. Count, bytes and age are bounded, and so is the time for
+//! which a timer is tried.
 //!
 //! This module decides; [`super::interval`] acts.
 
@@ -13,6 +14,7 @@ use super::holds::Holds;
 use super::outbox::Item;
 use crate::pipeline::RetryPolicy;
 use pelton_domain::{EventTime, Key, ProcessingTime, RecordId};
+use pelton_statestore::keys::TimerAddress;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -39,6 +41,8 @@ struct FailingKey {
     retry_at: ProcessingTime,
     /// It is being tried in the current bundle and has not failed again.
     running: bool,
+    /// The timer at the head of the queue, and since when it has failed.
+    timer: Option<(TimerAddress, ProcessingTime)>,
     error: String,
     waiting: VecDeque<RecordWork>,
     parked: BTreeMap<u64, Parked>,
@@ -113,6 +117,26 @@ impl Failing {
         }
     }
 
+    /// What failed is a timer: from now on it is the head of the key's queue.
+    pub(crate) fn timer_failed(&mut self, address: TimerAddress, now: ProcessingTime) {
+        if let Some(failing) = self.keys.get_mut(&address.key)
+            && failing.timer.as_ref().is_none_or(|(head, _)| *head != address)
+        {
+            failing.timer = Some((address, now));
+        }
+    }
+
+    /// Whether a timer that fails again has done so for longer than the policy allows.
+    pub(crate) fn timer_is_past_age(
+        &self,
+        address: &TimerAddress,
+        policy: &RetryPolicy,
+        now: ProcessingTime,
+    ) -> bool {
+        let head = self.keys.get(&address.key).and_then(|failing| failing.timer.as_ref());
+        head.is_some_and(|(head, since)| head == address && since.plus(policy.timer_age_max) <= now)
+    }
+
     /// A record of a waiting key joins its queue.
     pub(crate) fn wait(&mut self, key: &Key, record: RecordWork) {
         if let Some(failing) = self.keys.get_mut(key) {
@@ -136,6 +160,7 @@ impl Failing {
     pub(crate) fn went_on(&mut self, key: &Key) {
         if let Some(failing) = self.keys.get_mut(key) {
             failing.attempts = 0;
+            failing.timer = None;
         }
     }
 
@@ -280,6 +305,7 @@ impl FailingKey {
             attempts: 0,
             retry_at: now,
             running: false,
+            timer: None,
             error: String::new(),
             waiting: VecDeque::new(),
             parked: BTreeMap::new(),

@@ -26,6 +26,9 @@ pub(crate) mod task;
 pub(crate) mod timers;
 pub(crate) mod written;
 
+#[cfg(test)]
+mod tests;
+
 use super::channel::Credit;
 use std::time::Duration;
 

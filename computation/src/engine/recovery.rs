@@ -68,6 +68,8 @@ impl Recovery<'_> {
         }
         sources.insert(own, CommitNumber(u64::MAX));
         let from = fence.dedup_horizon.as_millis() / self.options.dedup_bucket_ms.max(1);
+        // An interval that was merged into this one may have been behind in forgetting.
+        core.collectable = (from > 0).then_some((0, from));
         for (first, last) in sources {
             for (key, value) in core.scope.scan_all(self.keys.dedup_buckets(first, from, u64::MAX)).await? {
                 let (_, bucket, commit, part) = self.keys.read_dedup(&key).map_err(Failure::engine)?;

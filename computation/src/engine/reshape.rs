@@ -76,3 +76,72 @@ async fn scan_all(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::outbox::Item;
+    use bytes::Bytes;
+    use pelton_domain::{EventTime, Key, Name, Record, RecordId, Sequencer};
+    use pelton_statestore::PipelineKeys;
+    use pelton_statestore::fence::{create_fences, random_tokens, take_over};
+    use pelton_statestore::memory::Memory;
+    use std::sync::Arc;
+
+    fn number(number: u64) -> Sequencer {
+        Sequencer::new(number).unwrap()
+    }
+
+    fn production(n: u64) -> Production {
+        let id = RecordId::assigned(SystemTime::from_millis(n), number(1), 0);
+        let record = Record { id, key: Key::from("k"), value: Bytes::new(), event_time: EventTime::MIN };
+        Production { producer_key: Key::from(n % 7), item: Item { stream: 1, record } }
+    }
+
+    /// What a new owner of `part` finds: each production's producer and place among those of all.
+    async fn found(
+        store: &StoreHandle,
+        keys: &ComputationKeys,
+        part: KeyInterval,
+    ) -> Vec<(KeyPosition, u64)> {
+        let stored = scan_all(store, keys, part.first()).await.unwrap();
+        let productions = stored.iter().flat_map(|(_, value)| outbox::decode(value).unwrap().1);
+        productions.map(|p| (p.producer_key.position(), p.item.record.id.system_time().as_millis())).collect()
+    }
+
+    #[tokio::test]
+    async fn outbox_chunks_are_rewritten_so_that_one_keys_order_has_one_owner() {
+        let keys = PipelineKeys::new(&Name::new("p").unwrap()).computation(1);
+        let store: StoreHandle = Arc::new(Memory::new());
+        create_fences(&store, &keys, &[KeyInterval::FULL], vec![], &random_tokens()).await.unwrap();
+        let mut whole =
+            take_over(&store, &keys, KeyInterval::FULL, number(1), vec![], &random_tokens()).await.unwrap();
+        for commit in 0..4u64 {
+            let productions: Vec<_> = (0..20).map(|n| production(commit * 20 + n)).collect();
+            let id = ChunkId::strong(whole.next_commit());
+            let chunk = outbox::encode(&keys, KeyPosition(0), id, 1, &productions);
+            let writes = chunk.into_iter().map(|(key, value)| Write::Put { key, value }).collect();
+            let update = whole.fence().unchanged();
+            whole.commit(writes, &update).await.unwrap();
+        }
+        let (low, high) = KeyInterval::FULL.halves().unwrap();
+        let parts = [(low, Some(number(2))), (high, Some(number(3)))];
+        let split = reshape(&store, &keys, &[whole], &parts, SystemTime::ZERO, vec![]).await.unwrap();
+        let mut all = 0;
+        for part in [low, high] {
+            let found = found(&store, &keys, part).await;
+            assert!(found.iter().all(|(producer, _)| part.contains(*producer)), "I9: {found:?}");
+            assert!(found.iter().map(|(_, place)| place).is_sorted(), "I9: {found:?}");
+            all += found.len();
+        }
+        assert_eq!(all, 80, "I5");
+        let merged = [(KeyInterval::FULL, Some(number(4)))];
+        reshape(&store, &keys, &split, &merged, SystemTime::ZERO, vec![]).await.unwrap();
+        let back = found(&store, &keys, KeyInterval::FULL).await;
+        assert_eq!((back.len(), found(&store, &keys, high).await.len()), (80, 0), "I5");
+        for key in 0..7u64 {
+            let of_key = back.iter().filter(|(producer, _)| *producer == Key::from(key).position());
+            assert!(of_key.map(|(_, place)| place).is_sorted(), "I9");
+        }
+    }
+}

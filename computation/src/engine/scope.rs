@@ -298,7 +298,7 @@ impl Scope {
     pub(crate) fn produce(
         &mut self,
         producer: &Key,
-        cause: Option<RecordId>,
+        upstream: Option<RecordId>,
         stream: u32,
         key: Key,
         event_time: EventTime,
@@ -315,8 +315,8 @@ impl Scope {
             )));
         }
         self.weigh(size + PRODUCTION_OVERHEAD_BYTES)?;
-        // A timer has no upstream that would repeat it, so what it produces is always strong.
-        let weak = cause.filter(|_| self.spec.options.weak);
+        // What no upstream would repeat is always strong: productions of timers, and of records that were parked.
+        let weak = upstream.filter(|_| self.spec.options.weak);
         let id = match weak {
             Some(cause) => RecordId::derived(cause, self.spec.number, self.call_productions),
             None => self.ids.assign(system_time(self.now)),
@@ -361,7 +361,7 @@ impl Scope {
         &mut self,
         key: &Key,
         letter: store::DeadLetter,
-        cause: Option<RecordId>,
+        upstream: Option<RecordId>,
     ) -> Result<(), Failure> {
         let attempts = letter.attempts;
         let letter = bounded(letter, self.limits.value_bytes_max);
@@ -382,7 +382,7 @@ impl Scope {
             let value = serde_json::to_vec(&report).map_err(|error| Failure::engine(error.to_string()))?;
             // Its own event time, late or not: it holds the watermark until its reader has it.
             let name = Key::from(self.spec.name.as_str());
-            self.produce(key, cause, stream, name, event_time, value.into())?;
+            self.produce(key, upstream, stream, name, event_time, value.into())?;
         }
         Ok(())
     }

@@ -211,6 +211,17 @@ impl Timers {
         self.entries.get(address) == Some(entry)
     }
 
+    /// Whether the key of a timer that was taken has one that comes before it: set since, by a timer taken with it.
+    pub(crate) fn has_earlier(&self, address: &TimerAddress, fire_at_us: i64) -> bool {
+        let queue = match address.domain {
+            TimeDomain::Event => &self.event,
+            TimeDomain::Processing => &self.processing,
+        };
+        // What was due before it has been taken before it, so what is left of that is little.
+        let earlier = |due: &&Due| (due.0, &due.1) < (fire_at_us, address);
+        queue.iter().take_while(earlier).any(|(_, other)| other.key == address.key)
+    }
+
     /// Puts a timer that was taken and did not fire back into its queue, if it is still set as it was.
     pub(crate) fn put_back(&mut self, address: &TimerAddress) {
         if let Some(entry) = self.entries.get(address) {

@@ -26,6 +26,9 @@ pub struct RetryPolicy {
     pub parked_bytes_max: usize,
     /// At most this old. Default 1 h.
     pub parked_age_max: Duration,
+    /// How long a timer whose call says "try again" is tried before it is given up. Default 1 h;
+    /// [`Duration::MAX`]: for as long as it takes.
+    pub timer_age_max: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -38,6 +41,7 @@ impl Default for RetryPolicy {
             parked_records_max: 10_000,
             parked_bytes_max: 1_000_000,
             parked_age_max: Duration::from_secs(3600),
+            timer_age_max: Duration::from_secs(3600),
         }
     }
 }

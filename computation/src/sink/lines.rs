@@ -150,6 +150,7 @@ fn patient() -> RetryPolicy {
         delay_max: Duration::from_secs(5),
         grace: Duration::MAX,
         crashes_max: u32::MAX,
+        timer_age_max: Duration::MAX,
         ..RetryPolicy::default()
     }
 }

@@ -7,8 +7,9 @@ use super::read::Read;
 use super::split::SplitSource;
 use crate::codec::Codec;
 use crate::codec::Json;
-use crate::pipeline::{ErasedStep, IntoSteps, Step};
+use crate::pipeline::{ErasedStep, IntoSteps, RetryPolicy, Step};
 use crate::stream::{DeadLetter, Stream, dead_letters};
+use std::time::Duration;
 
 /// How a source is read.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +78,16 @@ impl<S: SplitSource + Sync, C: Codec<S::Value>> IntoSteps for Source<S, C> {
         let splits = Stream::named(format!("{}.splits", options.name));
         let read = read_name(&options.name);
         let enumerate = Step::new(splits.name(), Enumerate::new(outside.clone(), splits.clone()));
-        let mut steps = enumerate.starts_with_key("all").intervals(1).into_steps();
-        steps.extend(Step::new(read, Read::new(outside, stream, options)).reads(&splits).into_steps());
-        steps
+        let enumerate = enumerate.starts_with_key("all").intervals(1).retry(patient());
+        let reading = Step::new(read, Read::new(outside, stream, options)).reads(&splits).retry(patient());
+        (enumerate, reading).into_steps()
     }
+}
+
+/// A source that cannot be read now is waited for, however long: with its timer given up, the rest of it would
+/// never be read, and what comes behind would take that for the end.
+fn patient() -> RetryPolicy {
+    RetryPolicy { timer_age_max: Duration::MAX, crashes_max: u32::MAX, ..RetryPolicy::default() }
 }
 
 fn read_name(source: &str) -> String {

@@ -3,7 +3,7 @@
 use super::error::HarnessError;
 use super::hold::Hold;
 use super::outside::{After, Before};
-use crate::context::Context;
+use crate::context::{Call, Context};
 use crate::engine::bundle::panic_message;
 use crate::engine::clock::{Clock, ManualClock};
 use crate::engine::interval::core::Core;
@@ -178,6 +178,8 @@ impl World {
     pub(super) fn context(&mut self, key: Key) -> Result<Context<'_>, HarnessError> {
         let core = self.core()?;
         let watermark = core.failing.watermark_of(&key, core.scope.input_watermark);
-        Ok(Context::new(&mut core.scope, key, watermark, None, watermark))
+        let call =
+            Call { event_time: watermark, record: None, upstream: None, output_watermark: watermark };
+        Ok(Context::new(&mut core.scope, key, call, watermark))
     }
 }

@@ -116,6 +116,31 @@ pub async fn a_commit_that_was_lost_is_made_again_once<F: Fixture>() {
     assert_eq!(world.state("a").await, Some("1".into()));
 }
 
+/// Whether it happened is open, so the reign is over: a new one reads what there is.
+pub async fn after_a_cancelled_commit_a_reign_says_nothing_more<F: Fixture>() {
+    for lands in [false, true] {
+        let world = World::<F>::open().await;
+        let wire = world.wire();
+        let mut reign = world.take(wire.clone(), KeyInterval::FULL, 1).await;
+        wire.next_commit(Fate::LateThenCut);
+        tokio::select! {
+            _ = commit(&mut reign, world.put("a", "1")) => panic!("it was answered"),
+            () = wire.until_cut() => {}
+        }
+        wire.heal();
+        if lands {
+            assert_eq!(wire.land().await, Some(Ok(())));
+        }
+        assert_eq!(commit(&mut reign, world.put("a", "2")).await, Err(FencedError::Interrupted));
+        let mut next = world.take(world.store(), KeyInterval::FULL, 2).await;
+        assert_eq!(world.state("a").await, lands.then(|| "1".into()));
+        if !lands {
+            assert_refused(wire.land().await);
+        }
+        assert_eq!(commit(&mut next, world.put("a", "3")).await, Ok(()));
+    }
+}
+
 /// The zombie's attempt and the successor's take-over carry the same number; only the token tells them apart.
 pub async fn equal_commit_numbers_do_not_mean_the_same_attempt<F: Fixture>() {
     let world = World::<F>::open().await;

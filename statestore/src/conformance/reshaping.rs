@@ -94,6 +94,25 @@ pub async fn a_commit_that_lands_before_a_split_refuses_it<F: Fixture>() {
     assert_eq!(commit(&mut owner, world.put("a", "2")).await, Ok(()));
 }
 
+/// Also where it is one of several that it landed on, and whichever.
+pub async fn a_commit_that_lands_before_a_merge_refuses_it<F: Fixture>() {
+    for moved in [0, 1] {
+        let world = World::<F>::open().await;
+        let (low, high) = halves();
+        let first = world.take(world.store(), KeyInterval::FULL, 1).await;
+        let split = reshape(&[first], &[(low, Some(number(2))), (high, Some(number(3)))]).await;
+        let mut parts = split.unwrap_or_else(|error| panic!("no split: {error}"));
+        let stale = parts.clone();
+        let Some(owner) = parts.get_mut(moved) else { panic!("no such part") };
+        assert_eq!(commit(owner, world.put("a", "1")).await, Ok(()));
+        let merged = reshape(&stale, &[(KeyInterval::FULL, Some(number(4)))]).await;
+        assert!(matches!(merged, Err(FencedError::Fenced { .. })), "part {moved}: {merged:?}");
+        for part in &mut parts {
+            assert_eq!(commit(part, world.put("a", "2")).await, Ok(()));
+        }
+    }
+}
+
 /// It happened once.
 pub async fn a_split_with_a_lost_answer_is_settled_by_the_token<F: Fixture>() {
     let (low, high) = halves();

@@ -5,7 +5,7 @@ use super::super::failing::RecordWork;
 use super::super::outbox::Item;
 use super::super::scope::cut;
 use super::core::Core;
-use crate::context::Context;
+use crate::context::{Call, Context};
 use crate::failure::{Failure, FailureKind};
 use crate::timer::TimeDomain;
 use bytes::Bytes;
@@ -42,7 +42,9 @@ impl Core {
                 if !self.scope.timers.is_current(address, entry) {
                     return None;
                 }
-                if self.failing.must_wait(&address.key) {
+                let wait = self.failing.must_wait(&address.key)
+                    || self.scope.timers.has_earlier(address, entry.fire_at_us);
+                if wait {
                     self.scope.timers.put_back(address);
                     return None;
                 }
@@ -62,17 +64,27 @@ impl Core {
     pub(crate) fn context(&mut self, work: &Work) -> Context<'_> {
         let key = work.key().clone();
         let watermark = self.failing.watermark_of(&key, self.scope.input_watermark);
-        let (event_time, cause) = match work {
+        let call = match work {
             Work::Timer { address, entry } => {
-                let time = match address.domain {
+                let event_time = match address.domain {
                     TimeDomain::Event => EventTime::from_micros(entry.fire_at_us),
                     TimeDomain::Processing => entry.output_time,
                 };
-                (time, None)
+                let output_watermark = watermark.min(entry.output_time);
+                Call { event_time, record: None, upstream: None, output_watermark }
             }
-            _ => work.item().map_or((EventTime::MIN, None), |i| (i.record.event_time, Some(i.record.id))),
+            Work::Record(RecordWork { item, .. }) => {
+                let id = Some(item.record.id);
+                let event_time = item.record.event_time;
+                Call { event_time, record: id, upstream: id, output_watermark: watermark }
+            }
+            // Its senders were acknowledged when it was parked: nobody would repeat it.
+            Work::Parked { item, .. } => {
+                let (event_time, id) = (item.record.event_time, Some(item.record.id));
+                Call { event_time, record: id, upstream: None, output_watermark: watermark }
+            }
         };
-        Context::new(&mut self.scope, key, event_time, cause, watermark)
+        Context::new(&mut self.scope, key, call, watermark)
     }
 
     /// A call has ended.
@@ -135,20 +147,35 @@ impl Core {
                 return self.give_up(work, &failure.reason, attempts);
             }
             FailureKind::Crashed => None,
-            FailureKind::Retry(delay) => delay,
+            FailureKind::Retry(delay) => {
+                if self.is_past_age(&work) {
+                    let error = format!("{}; tried for {} s", failure.reason, policy.timer_age_max.as_secs());
+                    return self.give_up(work, &error, attempts);
+                }
+                delay
+            }
         };
         metrics::counter!("pelton_calls_failed_total").increment(1);
         tracing::debug!(computation = %self.scope.spec.name, %key, attempts, %failure, "a call failed");
         self.scope.timers.suspend(&key);
-        let record = match work {
-            Work::Record(record) => Some(record),
+        let (record, timer) = match work {
+            Work::Record(record) => (Some(record), None),
             Work::Timer { address, .. } => {
                 self.scope.timers.put_back(&address);
-                None
+                (None, Some(address))
             }
-            Work::Parked { .. } => None,
+            Work::Parked { .. } => (None, None),
         };
         self.failing.failed(&key, record, failure.reason, delay, &policy, self.scope.now);
+        if let Some(address) = timer {
+            self.failing.timer_failed(address, self.scope.now);
+        }
+    }
+
+    /// Whether it is a timer that has failed for too long (I11). Records are bounded by their queue.
+    fn is_past_age(&self, work: &Work) -> bool {
+        let Work::Timer { address, .. } = work else { return false };
+        self.failing.timer_is_past_age(address, &self.scope.spec.options.retry, self.scope.now)
     }
 
     /// The pipeline cannot go on: what the call began stays undone, in the store and at its senders.
@@ -159,22 +186,22 @@ impl Core {
     /// The work goes to the dead letters, with its error (I10).
     fn give_up(&mut self, work: Work, error: &str, attempts: u32) {
         self.scope.begin();
-        let (item, cause) = match &work {
+        let (letter, upstream) = match &work {
             Work::Timer { address, entry } => {
                 self.scope.timers.change(address.clone(), None);
                 let tag = String::from_utf8_lossy(&address.tag).into_owned();
                 let letter = self.letter(&address.key, None, format!("timer {tag:?}: {error}"), attempts);
                 (store::DeadLetter { value: entry.payload.clone(), ..letter }, None)
             }
-            other => {
-                let item = other.item().cloned();
-                (
-                    self.letter(other.key(), item.as_ref(), error.to_owned(), attempts),
-                    item.map(|i| i.record.id),
-                )
+            Work::Record(RecordWork { item, .. }) => {
+                let letter = self.letter(&item.record.key, Some(item), error.to_owned(), attempts);
+                (letter, Some(item.record.id))
+            }
+            Work::Parked { item, .. } => {
+                (self.letter(&item.record.key, Some(item), error.to_owned(), attempts), None)
             }
         };
-        self.dead_letter(work.key().clone(), item, cause);
+        self.dead_letter(work.key().clone(), letter, upstream);
         self.scope.keep();
         self.done(work);
     }
@@ -192,8 +219,8 @@ impl Core {
         }
     }
 
-    fn dead_letter(&mut self, key: Key, letter: store::DeadLetter, cause: Option<RecordId>) {
-        if let Err(failure) = self.scope.dead_letter(&key, letter, cause) {
+    fn dead_letter(&mut self, key: Key, letter: store::DeadLetter, upstream: Option<RecordId>) {
+        if let Err(failure) = self.scope.dead_letter(&key, letter, upstream) {
             // The letter is in the batch; only its copy on the dead-letter stream does not fit.
             tracing::error!(computation = %self.scope.spec.name, %key, %failure, "a dead letter is only in the store");
         }
@@ -246,7 +273,7 @@ impl Core {
             }
             self.scope.begin();
             let letter = self.letter(key, Some(&item), error.to_owned(), attempts);
-            self.dead_letter(key.clone(), letter, Some(item.record.id));
+            self.dead_letter(key.clone(), letter, None);
             self.scope.keep();
             self.done(Work::Parked { number, item });
         }

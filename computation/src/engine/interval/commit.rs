@@ -89,6 +89,7 @@ impl Core {
             chunk_keys,
             rows,
             removed_chunks,
+            replayed: batch.replayed,
             writes: Some(writes),
             update: FenceUpdate {
                 dedup_horizon: self.dedup.horizon(),

@@ -316,7 +316,10 @@ impl Core {
             .map(|(id, _)| *id)
             .collect();
         for (entry, ids) in read {
-            self.unpacked.add(entry, ids.unwrap_or_default());
+            // Of one that is gone there is nothing to remember: an empty list would say "never seen".
+            if let Some(ids) = ids {
+                self.unpacked.add(entry, ids);
+            }
         }
         metrics::counter!("pelton_dedup_lookups_total").increment(asked.len() as u64);
         Ok(known)

@@ -19,8 +19,10 @@ impl Core {
             let (key, _) = self.scope.keys.read_dead_letter(&place).map_err(Failure::engine)?;
             let letter: store::DeadLetter =
                 convert::decode("dead letter", &value).map_err(Failure::engine)?;
-            if letter.stream == 0 || letter.id.is_empty() || !self.scope.batch.replayed.insert(place.clone())
-            {
+            // The removal of one whose replay is on its way to the store cannot be seen there.
+            let on_its_way = self.sealed.as_ref().is_some_and(|sealed| sealed.replayed.contains(&place));
+            let is_record = letter.stream != 0 && !letter.id.is_empty();
+            if !is_record || on_its_way || !self.scope.batch.replayed.insert(place.clone()) {
                 continue;
             }
             let id = self.scope.ids.assign(system_time(self.scope.now));

@@ -105,3 +105,19 @@ fn a_chunk_survives_the_store_in_parts() {
     let back: Vec<_> = parts.iter().flat_map(|(_, value)| decode(value).unwrap().1).collect();
     assert_eq!(back, productions);
 }
+
+#[test]
+fn what_is_not_acknowledged_is_sent_again_from_the_oldest() {
+    let (mut outbox, routes) = (outbox(), Fixed(vec![(KeyInterval::FULL, 1)]));
+    for chunk in 0..3u64 {
+        outbox.add(ChunkId::strong(CommitNumber(chunk)), vec![], vec![production(chunk)], 1, &routes, NOW);
+    }
+    let first = sent(&mut outbox);
+    outbox.acknowledged(first[1].0, first[1].1, first[1].2, NOW);
+    let patience = Duration::from_secs(10);
+    outbox.resend(patience, NOW.plus(Duration::from_secs(9)));
+    assert!(sent(&mut outbox).is_empty());
+    outbox.resend(patience, NOW.plus(patience));
+    let again: Vec<u64> = sent(&mut outbox).iter().map(|(.., delivery)| delivery.chunk.number.0).collect();
+    assert_eq!(again, [0, 2], "I5");
+}
