@@ -178,8 +178,7 @@ impl World {
     pub(super) fn context(&mut self, key: Key) -> Result<Context<'_>, HarnessError> {
         let core = self.core()?;
         let watermark = core.failing.watermark_of(&key, core.scope.input_watermark);
-        let call =
-            Call { event_time: watermark, record: None, upstream: None, output_watermark: watermark };
+        let call = Call { event_time: watermark, record: None, upstream: None, output_watermark: watermark };
         Ok(Context::new(&mut core.scope, key, call, watermark))
     }
 }

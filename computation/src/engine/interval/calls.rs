@@ -156,7 +156,12 @@ impl Core {
             }
         };
         metrics::counter!("pelton_calls_failed_total").increment(1);
-        tracing::debug!(computation = %self.scope.spec.name, %key, attempts, %failure, "a call failed");
+        let computation = &self.scope.spec.name;
+        match failure.kind {
+            // A panic or an overrun is a bug of the code, and where it is tried without end nothing else tells of it.
+            FailureKind::Crashed => tracing::warn!(%computation, %key, attempts, %failure, "a call crashed"),
+            _ => tracing::debug!(%computation, %key, attempts, %failure, "a call failed"),
+        }
         self.scope.timers.suspend(&key);
         let (record, timer) = match work {
             Work::Record(record) => (Some(record), None),

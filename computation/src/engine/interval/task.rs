@@ -133,7 +133,8 @@ impl IntervalTask {
                     }
                     self.apply(&news);
                 }
-                () = std::future::ready(()), if runnable => {}
+                // Others on the same thread get their turn between two bundles.
+                () = tokio::task::yield_now(), if runnable => {}
                 () = self.stop.cancelled(), if !self.stop.is_cancelled() => {}
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
             }
