@@ -34,8 +34,8 @@
 //!
 //! # The end of a process
 //!
-//! The client runs a thread of its own. It is stopped when the process exits in good order; a process that is
-//! killed or aborts leaves nothing behind that the cluster would have to clean up.
+//! The client runs a thread of its own. It is stopped when the process exits, for which the stores must have been
+//! closed; a process that is killed or aborts leaves nothing behind that the cluster would have to clean up.
 
 mod check;
 mod client;

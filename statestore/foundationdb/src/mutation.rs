@@ -38,7 +38,7 @@ pub(crate) fn check(space: &Space, commit: &Commit) -> Result<(), CommitError> {
 
 /// What a commit weighs as a transaction: never less than what the client counts.
 fn transaction_bytes(space: &Space, commit: &Commit) -> usize {
-    let prefix = KEY_BYTES_MAX - space.key_bytes_max();
+    let prefix = space.prefix_bytes();
     let conflict = |key: usize| 2 * (prefix + key) + 1 + CONFLICT_OVERHEAD_BYTES;
     let ends = |range: &pelton_statestore::KeyRange| 2 * prefix + range.start.len() + range.end.len();
     let preconditions = commit.preconditions.iter().map(|precondition| match precondition {
@@ -164,8 +164,8 @@ mod tests {
             preconditions: vec![],
             writes: vec![Write::Put { key: key.into(), value: Bytes::from(vec![0; 200_000]) }],
         };
-        assert_eq!(check(&space, &put(vec![1; space.key_bytes_max() - 4])), Ok(()));
-        let error = check(&space, &put(vec![0; space.key_bytes_max() - 4])).unwrap_err().to_string();
+        assert_eq!(check(&space, &put(vec![1; space.key_bytes_max()])), Ok(()));
+        let error = check(&space, &put(vec![0; space.key_bytes_max()])).unwrap_err().to_string();
         assert!(error.contains("key of a long value") && error.contains("10000"), "{error}");
     }
 }

@@ -1,13 +1,18 @@
 //! The client's network: one thread for the whole process, started once and stopped once.
 //!
-//! The C client can be started once in the life of a process, can not be started again after it was stopped, and
-//! must be stopped before the process runs its exit handlers to their end, because its thread uses what these tear
-//! down. So the first store that is opened starts it, it outlives every store, and an exit handler of our own
-//! stops it and waits for its thread.
+//! The C client can be started once in the life of a process, and can not be started again after it was stopped. It
+//! must be stopped before the process tears down the library's variables. So the first store that is opened starts
+//! it, it outlives every store, and an exit handler of our own has it stopped and waits for its thread.
 //!
-//! Exit handlers run last come, first served, and the library registers new ones whenever it first uses something.
-//! So ours is registered again with every store that is closed ([`stop_first_at_exit`]): whatever the library has made
-//! until then is still there when the network stops.
+//! Three things about that handler:
+//!
+//! * Handlers run in the reverse order of their registration, and the library registers one for each of its variables
+//!   when that is first used, at any time. So ours is registered when a store was opened and again whenever one was
+//!   closed: then it runs before everything that the store had the library use.
+//! * It must not call the client itself: it runs on a thread whose thread-local variables are gone by then, the
+//!   client's among them. A thread that waits for nothing else does it.
+//! * A process that exits with open stores (a leaked handle, `std::process::exit`) may still tear down something that
+//!   the network is using. Close the stores first.
 
 #![expect(
     unsafe_code,
@@ -18,6 +23,7 @@ use foundationdb::FdbResult;
 use foundationdb::api::{FdbApiBuilder, NetworkStop};
 use foundationdb::options::NetworkOption;
 use pelton_statestore::StoreFault;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -59,7 +65,13 @@ impl ClientOptions {
 
 enum Network {
     NotStarted,
-    Running { options: ClientOptions, stop: NetworkStop, thread: JoinHandle<()> },
+    Running {
+        options: ClientOptions,
+        /// Dropped: the network is to be stopped.
+        goes_on: Sender<()>,
+        /// Ends when the network has.
+        stopper: JoinHandle<()>,
+    },
     Failed(StoreFault),
     Stopped,
 }
@@ -108,38 +120,69 @@ fn boot(options: &ClientOptions) -> Result<Network, StoreFault> {
     }
     let (runner, wait) = builder.build().map_err(|error| failed("its network", &error))?;
     let run = move || {
-        // SAFETY: `stop_at_exit`, which is registered below before anyone can use the client, stops the loop and
-        // waits for this thread before the process ends. Where it ends without exit handlers (a signal, an abort)
-        // nothing of the library is torn down under the thread.
+        // SAFETY: `stop_at_exit`, which every store registers when it is opened and when it is closed, has the loop
+        // stopped and waits for this thread before the process ends. Where it ends without exit handlers (a signal,
+        // an abort) nothing of the library is torn down under the thread.
         let ended: FdbResult<()> = unsafe { runner.run() };
         if let Err(error) = ended {
             tracing::error!(%error, "the network thread of FoundationDB's client ended");
         }
     };
-    let thread = std::thread::Builder::new()
-        .name("fdb-network".to_owned())
-        .spawn(run)
-        .map_err(|error| failed("its thread", &error))?;
+    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .map_err(|error| failed("a thread of its own", &error))
+    };
+    let thread = spawn("fdb-network", Box::new(run))?;
     let stop = wait.wait();
-    if !stop_first_at_exit() {
-        return Err(failed("its end", &"no exit handler can be registered"));
+    let (goes_on, ends) = channel::<()>();
+    let stopper = spawn("fdb-stop", Box::new(move || stop_after(&ends, stop, thread)))?;
+    Ok(Network::Running { options: options.clone(), goes_on, stopper })
+}
+
+/// Whoever has it may use the client. It comes last among what a store drops.
+#[derive(Debug)]
+pub(crate) struct InUse;
+
+impl InUse {
+    /// To be called when the client has been used for the first time.
+    pub(crate) fn begin() -> Self {
+        stop_before_all_that_was_used();
+        Self
     }
-    Ok(Network::Running { options: options.clone(), stop, thread })
 }
 
-/// Registers the exit handler, before all that are registered by now; false where there is no room for it.
-pub(crate) fn stop_first_at_exit() -> bool {
-    // SAFETY: the handler is a function without captured state, which takes nothing and unwinds never: it neither
-    // panics nor calls anything that does. It may run any number of times.
-    unsafe { libc::atexit(stop_at_exit) == 0 }
+impl Drop for InUse {
+    fn drop(&mut self) {
+        stop_before_all_that_was_used();
+    }
 }
 
-/// Stops the network and waits for its thread, the first time.
+/// Registers the handler, so that it runs before every handler that is registered now.
+fn stop_before_all_that_was_used() {
+    // SAFETY: the handler takes nothing, has no state of its own and does not unwind: it neither panics nor calls
+    // anything that does. It may be registered, and run, any number of times.
+    let registered = unsafe { libc::atexit(stop_at_exit) };
+    if registered != 0 {
+        tracing::warn!("no exit handler can be registered: end the process by a signal");
+    }
+}
+
+/// Waits until the process ends, stops the network, and waits for its thread.
+fn stop_after(ends: &Receiver<()>, stop: NetworkStop, thread: JoinHandle<()>) {
+    // Nothing is ever sent.
+    let _ = ends.recv();
+    if stop.stop().is_ok() {
+        let _ = thread.join();
+    }
+}
+
+/// Has the network stopped, and waits for it.
 extern "C" fn stop_at_exit() {
     let network = std::mem::replace(&mut *lock(), Network::Stopped);
-    if let Network::Running { stop, thread, .. } = network
-        && stop.stop().is_ok()
-    {
-        let _ = thread.join();
+    if let Network::Running { goes_on, stopper, .. } = network {
+        drop(goes_on);
+        let _ = stopper.join();
     }
 }

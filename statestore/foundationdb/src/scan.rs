@@ -1,7 +1,7 @@
 //! Pages of ranges.
 //!
-//! A page is one answer of one transaction, pieces of long values included, so it is of one moment. A snapshot that
-//! passes away while it is read is given up, and the page begun anew.
+//! A page is read in one transaction, pieces of long values included, so it is of one moment. A snapshot that passes
+//! away while it is read is given up, and the page begun anew.
 
 use crate::client::{Client, SNAPSHOTS_MAX, get_range};
 use crate::fault::Trouble;
@@ -32,25 +32,31 @@ async fn on_one_snapshot(client: &Client, scan: &Scan) -> Result<Page, Trouble> 
     let transaction = client.begin()?;
     let rows_max = scan.entries_max.clamp(1, PAGE_ROWS_MAX);
     let bytes_max = scan.bytes_max.clamp(1, PAGE_BYTES_MAX);
-    // The client counts more bytes for a row than a page does, so a page is never longer than was asked for.
-    let span = client.space.rows(&scan.range);
-    let found = get_range(&transaction, &span, rows_max, bytes_max, true).await?;
-    let mut more = found.more();
+    let mut rest = scan.range.clone();
     let mut page = Page::default();
     let mut bytes = 0;
-    for (key, row) in copied(client, &found) {
-        if bytes >= bytes_max {
-            more = true;
+    while page.entries.len() < rows_max && bytes < bytes_max {
+        // The client counts more bytes for a row than a page does, so it gives no more than was asked for. It may
+        // give less: what one message holds.
+        let (rows, room) = (rows_max - page.entries.len(), bytes_max - bytes);
+        let found = get_range(&transaction, &client.space.rows(&rest), rows, room, true).await?;
+        let is_end = !found.more();
+        for (key, row) in copied(client, &found) {
+            rest.start = after(&key);
+            let value = whole(client, &transaction, &key, row).await?;
+            bytes += key.len() + value.len();
+            page.entries.push((key, value));
+            if bytes >= bytes_max {
+                break;
+            }
+        }
+        page.next = Some(rest.start.clone());
+        if is_end && bytes < bytes_max {
+            page.next = None;
             break;
         }
-        let value = whole(client, &transaction, &key, row).await?;
-        bytes += key.len() + value.len();
-        page.entries.push((key, value));
     }
     client.expect_same(&transaction).await?;
-    if more {
-        page.next = page.entries.last().map(|(last, _)| after(last));
-    }
     Ok(page)
 }
 

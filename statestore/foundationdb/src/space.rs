@@ -86,9 +86,14 @@ impl Space {
         row.strip_prefix(self.root.as_slice())?.strip_prefix(&[tag::DATA]).map(Bytes::copy_from_slice)
     }
 
-    /// How long a key of the store may be.
+    /// How long a key of the store may be. A long value has room behind it, unless the key has zero bytes.
     pub(crate) fn key_bytes_max(&self) -> usize {
-        KEY_BYTES_MAX - self.root.len() - 1
+        KEY_BYTES_MAX - self.root.len() - 1 - PIECE_SUFFIX_BYTES
+    }
+
+    /// What stands before every key.
+    pub(crate) fn prefix_bytes(&self) -> usize {
+        self.root.len() + 1
     }
 
     /// Where the `number`th piece of the value of `key` lies, from 0.

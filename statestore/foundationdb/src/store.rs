@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::commit::{CommitCounts, Committer};
+use crate::network::InUse;
 use crate::options::FoundationDbOptions;
 use crate::space::Space;
 use crate::{clock, instruments, network, pieces, place, read, scan};
@@ -28,6 +29,8 @@ pub struct FoundationDb {
     limits: Limits,
     incarnation: Incarnation,
     adopted: Vec<Incarnation>,
+    /// Dropped last.
+    _in_use: InUse,
 }
 
 /// Opens the store that a URL `fdb:CLUSTER_FILE?..` names.
@@ -50,6 +53,8 @@ impl FoundationDb {
         let failed = |fault| OpenError::Failed { path: place::name(&options), fault };
         let file = options.cluster_file.as_deref().map(cluster_file).transpose().map_err(failed)?;
         network::start(&options.client).map_err(failed)?;
+        // Also where opening fails, the client has been used.
+        let _opening = InUse::begin();
         let broken = |error| failed(crate::fault::fault(error));
         let database = Database::new(file).map_err(broken)?;
         let timeout_ms = i32::try_from(options.timeout.as_millis()).unwrap_or(i32::MAX);
@@ -66,7 +71,8 @@ impl FoundationDb {
         let client = Arc::new(Client::new(database, space, found.cluster, options.timeout));
         let has_pieces = Arc::new(AtomicBool::new(found.has_pieces));
         let committer = Committer::new(Arc::clone(&client), limits, options.fast_fence, has_pieces);
-        Ok(Self { client, committer, limits, incarnation: found.incarnation, adopted: found.adopted })
+        let (incarnation, adopted) = (found.incarnation, found.adopted);
+        Ok(Self { client, committer, limits, incarnation, adopted, _in_use: InUse::begin() })
     }
 }
 
@@ -75,13 +81,6 @@ impl FoundationDb {
     #[must_use]
     pub fn commit_counts(&self) -> CommitCounts {
         self.committer.counts()
-    }
-}
-
-impl Drop for FoundationDb {
-    fn drop(&mut self) {
-        // It was registered when the client started; what fails here leaves the end of the process as it was then.
-        let _ = network::stop_first_at_exit();
     }
 }
 

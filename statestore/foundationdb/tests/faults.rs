@@ -5,7 +5,7 @@
 mod common;
 
 use common::counter::{Counter, entries, keys};
-use common::{open, own_cluster};
+use common::{fresh_prefix, open, own_cluster};
 use pelton_statestore::StoreHandle;
 use pelton_statestore_foundationdb::FoundationDb;
 use pelton_tests::fdb::{Cluster, Flow, Shape};
@@ -25,7 +25,7 @@ struct Load {
 
 impl Load {
     async fn start(cluster: &Cluster, more: &str) -> Self {
-        let store = Arc::new(open(&cluster.url("load", &format!("&timeout=2s{more}"))).await);
+        let store = Arc::new(open(&cluster.url(&fresh_prefix(), &format!("&timeout=2s{more}"))).await);
         let (ended, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let count = |number: usize| {
             let (handle, ended, progress): (StoreHandle, _, _) =

@@ -78,7 +78,7 @@ async fn a_cluster_that_does_not_answer_is_given_up_in_time() {
     #[expect(clippy::disallowed_methods, reason = "it is the time that is tested")]
     let began = Instant::now();
     let error = open_error(&format!("fdb:{}?open_timeout=2s&timeout=500ms", file.display())).await;
-    assert!(error.contains("no cluster answers"), "{error}");
+    assert!(error.contains("timed out") && error.contains("after 2 s"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 

@@ -9,6 +9,7 @@ mod common;
 
 use common::counter::{Counter, entries, keys};
 use common::{fresh_prefix, get, open, open_error, own_cluster, shared_cluster};
+use foundationdb::options::StreamingMode;
 use foundationdb::{Database, RangeOption};
 use pelton_statestore::fence::{FencedError, TakeOverError};
 use pelton_statestore::{ReadError, StateStore, StoreHandle};
@@ -25,7 +26,8 @@ async fn back_up(cluster: &Cluster, prefix: &str) -> (Rows, i64) {
     let database = Database::new(cluster.cluster_file().to_str()).unwrap();
     let transaction = database.create_trx().unwrap();
     let (start, end) = (format!("{prefix}\0").into_bytes(), format!("{prefix}\u{1}").into_bytes());
-    let option = RangeOption { limit: Some(10_000), ..RangeOption::from((start, end)) };
+    let option =
+        RangeOption { limit: Some(10_000), mode: StreamingMode::Exact, ..RangeOption::from((start, end)) };
     let rows = transaction.get_range(&option, 1, true).await.unwrap();
     assert!(!rows.more());
     let rows = rows.iter().map(|row| (row.key().to_vec(), row.value().to_vec())).collect();

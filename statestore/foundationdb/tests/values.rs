@@ -11,6 +11,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{commit, dump, fresh_prefix, get, is, open, put, shared_cluster, write};
+use foundationdb::options::StreamingMode;
 use foundationdb::{Database, RangeOption};
 use pelton_statestore::{CommitError, KeyRange, Scan, StateStore, Write};
 use pelton_tests::fdb::Cluster;
@@ -28,7 +29,8 @@ async fn pieces(cluster: &Cluster, prefix: &str) -> usize {
     let database = Database::new(cluster.cluster_file().to_str()).unwrap();
     let transaction = database.create_trx().unwrap();
     let (start, end) = (format!("{prefix}\0p").into_bytes(), format!("{prefix}\0q").into_bytes());
-    let option = RangeOption { limit: Some(1000), ..RangeOption::from((start, end)) };
+    let option =
+        RangeOption { limit: Some(1000), mode: StreamingMode::Exact, ..RangeOption::from((start, end)) };
     transaction.get_range(&option, 1, true).await.unwrap().len()
 }
 
