@@ -23,8 +23,9 @@ use pelton_statestore::{
     Commit, ComputationKeys, KeyRange, PipelineKeys, Precondition, Scan, StateStore, Write,
 };
 use pelton_statestore_foundationdb::{FoundationDb, FoundationDbOptions};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::Barrier;
 
 const KEYS: u64 = 100_000;
 const VALUE_BYTES: usize = 100;
@@ -97,14 +98,17 @@ fn record(micros: &mut Histogram<u64>, began: Instant) {
 
 /// Some clients commit as fast as they can; each has a fence of its own.
 async fn load(store: &Arc<FoundationDb>, clients: u32, keys: u64, duration: Duration) -> Load {
-    let began = Instant::now();
+    // Everyone reads its fence first; the time begins when all have.
+    let (ready, start) = (Arc::new(Barrier::new(clients as usize + 1)), Arc::new(OnceLock::new()));
     let client = |client: u32| {
-        let store = Arc::clone(store);
+        let (store, ready, start) = (Arc::clone(store), Arc::clone(&ready), Arc::clone(&start));
         tokio::spawn(async move {
             let places = places(client);
             let fence = places.fence(KeyPosition(u64::MAX));
             let mut standing = store.read(vec![fence.clone()]).await.unwrap().pop().unwrap();
             let (mut micros, mut round) = (histogram(), 0);
+            ready.wait().await;
+            let began = *start.get_or_init(Instant::now);
             while began.elapsed() < duration {
                 let next = Bytes::from(format!("{:0150}", round));
                 let mut writes = vec![Write::Put { key: fence.clone(), value: next.clone() }];
@@ -121,7 +125,10 @@ async fn load(store: &Arc<FoundationDb>, clients: u32, keys: u64, duration: Dura
     };
     let mut micros = histogram();
     let mut commits = 0;
-    for task in (1..=clients).map(client).collect::<Vec<_>>() {
+    let tasks: Vec<_> = (1..=clients).map(client).collect();
+    ready.wait().await;
+    let began = *start.get_or_init(Instant::now);
+    for task in tasks {
         let (rounds, of_client) = task.await.unwrap();
         commits += rounds;
         micros.add(of_client).unwrap();
