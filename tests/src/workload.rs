@@ -5,8 +5,8 @@
 //! each output carries the running count of its key, and the collector refuses a count that does not follow.
 
 use pelton::{
-    Computation, Context, Declaration, EventTime, Failure, Fired, Input, Map, Pipeline, Step, Stream, Timer,
-    Value,
+    Computation, Context, Declaration, Engine, EventTime, Failure, Fired, Input, Map, Pipeline, Step, Stream,
+    Timer, Value,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
@@ -183,4 +183,27 @@ pub fn expected(total: u64, keys: u64) -> std::collections::BTreeMap<u64, Count>
         (key, Count { key, count, sum })
     };
     (0..keys.min(total)).map(of_key).collect()
+}
+
+/// Waits until the pipeline has ended.
+///
+/// # Panics
+/// Where it fails, or has not ended after `patience`.
+#[expect(clippy::unwrap_used, reason = "a test's judgement: a panic is its failure")]
+pub async fn finish(engine: &Engine, patience: Duration) {
+    let finished = tokio::time::timeout(patience, engine.finished()).await;
+    finished.unwrap_or_else(|_| panic!("it does not end: {:#?}", engine.status())).unwrap();
+}
+
+/// Judges a pipeline of `total` numbers and `keys` keys that has ended: each number counted exactly once, in order.
+///
+/// # Panics
+/// Where the answer is wrong.
+#[expect(clippy::unwrap_used, reason = "a test's judgement: a panic is its failure")]
+pub fn check(engine: &Engine, seen: &Collect, total: u64, keys: u64) {
+    let status = engine.status();
+    let of = |name: &str| status.computation(name).unwrap().totals;
+    assert_eq!(of("collect").dead_lettered, 0, "I9, I12: a count did not follow the one before");
+    assert_eq!((of("count").records, of("collect").records), (total, total), "I12: each exactly once");
+    assert_eq!(*seen.seen.lock().unwrap(), expected(total, keys), "I12");
 }

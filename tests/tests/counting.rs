@@ -11,35 +11,23 @@
 use pelton::{Engine, EngineOptions, KeyPosition, MailFate};
 use pelton_statestore::StoreHandle;
 use pelton_statestore::memory::Memory;
-use pelton_tests::workload::{Collect, counting, expected};
+use pelton_tests::workload::{Collect, check, counting, finish};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+const PATIENCE: Duration = Duration::from_secs(120);
 const TOTAL: u64 = 20_000;
 const KEYS: u64 = 97;
-
-async fn finish(engine: &Engine) {
-    let finished = tokio::time::timeout(Duration::from_secs(120), engine.finished()).await;
-    finished.unwrap_or_else(|_| panic!("it does not end: {:#?}", engine.status())).unwrap();
-}
-
-fn check(engine: &Engine, seen: &Collect) {
-    let status = engine.status();
-    let of = |name: &str| status.computation(name).unwrap().totals;
-    assert_eq!(of("collect").dead_lettered, 0, "I9, I12: a count did not follow the one before");
-    assert_eq!((of("count").records, of("collect").records), (TOTAL, TOTAL), "I12: each exactly once");
-    assert_eq!(*seen.seen.lock().unwrap(), expected(TOTAL, KEYS), "I12");
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_undisturbed_run_counts_every_number_once() {
     let (store, seen): (StoreHandle, _) = (Arc::new(Memory::new()), Collect::default());
     let pipeline = counting(TOTAL, 100, KEYS, seen.clone());
     let engine = Engine::start(pipeline, store, EngineOptions::default()).await.unwrap();
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
     engine.stop().await;
 }
 
@@ -56,8 +44,8 @@ async fn it_goes_on_where_it_was_after_every_crash() {
     }
     let pipeline = counting(TOTAL, 100, KEYS, seen.clone());
     let engine = Engine::start(pipeline, store, EngineOptions::default()).await.unwrap();
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,8 +62,8 @@ async fn lost_repeated_and_reordered_mail_changes_nothing() {
         _ => MailFate::Arrives,
     }));
     let engine = Engine::start(counting(TOTAL, 100, KEYS, seen.clone()), store, options).await.unwrap();
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
     engine.stop().await;
 }
 
@@ -99,7 +87,7 @@ async fn splits_and_merges_under_load_change_nothing() {
         changes += 1;
     }
     assert!(changes > 3, "the run was over after {changes} changes");
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
     engine.stop().await;
 }

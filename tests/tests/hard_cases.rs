@@ -16,7 +16,7 @@ use pelton::{
 use pelton_statestore::memory::{FaultPlan, Memory};
 use pelton_statestore::{Commit, StoreHandle, Write};
 use pelton_tests::workload::{
-    COUNTS, Collect, Counter, NUMBERS, Numbers, counting, counting_weakly, expected,
+    COUNTS, Collect, Counter, NUMBERS, Numbers, check, counting, counting_weakly, finish,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -24,28 +24,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+const PATIENCE: Duration = Duration::from_secs(120);
 const TOTAL: u64 = 5_000;
 const KEYS: u64 = 31;
-
-async fn finish(engine: &Engine) {
-    let finished = tokio::time::timeout(Duration::from_secs(120), engine.finished()).await;
-    finished.unwrap_or_else(|_| panic!("it does not end: {:#?}", engine.status())).unwrap();
-}
 
 fn totals(engine: &Engine, name: &str) -> Counters {
     engine.status().computation(name).unwrap().totals
 }
 
-fn check(engine: &Engine, seen: &Collect) {
-    assert_eq!(totals(engine, "collect").dead_lettered, 0, "I9: a count did not follow the one before");
-    assert_eq!(totals(engine, "count").records, TOTAL, "I12: each exactly once");
-    assert_eq!(*seen.seen.lock().unwrap(), expected(TOTAL, KEYS), "I12");
-}
-
 async fn run_to_the_end(store: StoreHandle, options: EngineOptions, seen: Collect) {
     let engine = Engine::start(counting(TOTAL, 50, KEYS, seen.clone()), store, options).await.unwrap();
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
     engine.stop().await;
 }
 
@@ -107,8 +97,8 @@ async fn private_runs_and_zombies_change_nothing() {
     }
     // Each has fenced the one before, which runs on, on state that it can no longer commit.
     let engine = zombies.pop().unwrap();
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
     zombies.into_iter().for_each(Engine::abort);
 }
 
@@ -187,8 +177,8 @@ async fn weak_ids_are_the_same_after_every_crash() {
     }
     let pipeline = counting_weakly(TOTAL, 20, KEYS, seen.clone());
     let engine = Engine::start(pipeline, Arc::new(memory), faulty_mail(seed)).await.unwrap();
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,9 +200,9 @@ async fn nothing_advances_before_the_source_has_begun_and_all_ends_at_plus_infin
         assert_eq!(computation.low_watermark, EventTime::MIN, "I7: {} went ahead", computation.name);
     }
     gate.land().unwrap().unwrap();
-    finish(&engine).await;
+    finish(&engine, PATIENCE).await;
     assert!(engine.status().computations.iter().all(|c| c.low_watermark == EventTime::MAX));
-    check(&engine, &seen);
+    check(&engine, &seen, TOTAL, KEYS);
 }
 
 static LAST: Value<u64> = Value::new("last");
@@ -286,7 +276,7 @@ async fn a_failing_key_is_parked_holds_the_watermark_and_recovers_in_order() {
     until("the parked records after a crash", &engine, |c| c.parked == of_key && c.running == c.intervals)
         .await;
     recovered.store(true, Ordering::SeqCst);
-    finish(&engine).await;
+    finish(&engine, PATIENCE).await;
     let count = totals(&engine, "count");
     assert_eq!((count.records, count.dead_lettered), (TOTAL, 0), "I9, I10");
 }
@@ -303,7 +293,7 @@ async fn a_queue_past_its_bound_goes_to_the_dead_letters_with_its_error() {
             .unwrap();
     until("giving up", &engine, |c| c.totals.dead_lettered > 20).await;
     recovered.store(true, Ordering::SeqCst);
-    finish(&engine).await;
+    finish(&engine, PATIENCE).await;
     let count = totals(&engine, "count");
     assert_eq!(count.records + count.dead_lettered, TOTAL, "I10: processed, or a dead letter");
     let letters = engine.dead_letters("count", 10_000).await.unwrap();
@@ -351,7 +341,7 @@ async fn panics_overruns_and_permanent_errors_become_dead_letters_and_can_be_rep
     let memory = Memory::new();
     let engine =
         Engine::start(pipeline(false), Arc::new(memory.clone()), EngineOptions::default()).await.unwrap();
-    finish(&engine).await;
+    finish(&engine, PATIENCE).await;
     let count = totals(&engine, "count");
     assert_eq!((count.records, count.dead_lettered), (TOTAL - 3, 3), "I10");
     let letters = engine.dead_letters("count", 100).await.unwrap();
@@ -398,7 +388,7 @@ async fn done_means_plus_infinity_everywhere_and_no_timer_left() {
         .build()
         .unwrap();
     let engine = Engine::start(pipeline, Arc::new(Memory::new()), EngineOptions::default()).await.unwrap();
-    finish(&engine).await;
+    finish(&engine, PATIENCE).await;
     assert!(engine.status().computations.iter().all(|c| c.low_watermark == EventTime::MAX));
     assert!(fired.load(Ordering::SeqCst), "a timer is left that holds nothing");
 }

@@ -15,7 +15,7 @@ use pelton_domain::{Name, Sequencer};
 use pelton_statestore::fence::{Fence, random_tokens, read_fences, take_over};
 use pelton_statestore::memory::Memory;
 use pelton_statestore::{Commit, ComputationKeys, KeyRange, PipelineKeys, Precondition, StoreHandle, Write};
-use pelton_tests::workload::{Collect, counting, expected};
+use pelton_tests::workload::{self, Collect, counting};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,12 +47,8 @@ async fn start_with(store: &Memory, seen: &Collect, options: EngineOptions) -> E
 }
 
 async fn finish(engine: &Engine, seen: &Collect) {
-    let finished = tokio::time::timeout(Duration::from_secs(60), engine.finished()).await;
-    finished.unwrap_or_else(|_| panic!("it does not end: {:#?}", engine.status())).unwrap();
-    let totals = |name: &str| engine.status().computation(name).unwrap().totals;
-    assert_eq!(totals("collect").dead_lettered, 0, "I9: a count did not follow the one before");
-    assert_eq!((totals("count").records, totals("collect").records), (TOTAL, TOTAL), "I12");
-    assert_eq!(*seen.seen.lock().unwrap(), expected(TOTAL, KEYS), "I12");
+    workload::finish(engine, Duration::from_secs(60)).await;
+    workload::check(engine, seen, TOTAL, KEYS);
 }
 
 fn collected(engine: &Engine) -> u64 {

@@ -10,28 +10,16 @@ use pelton_statestore::StoreHandle;
 use pelton_tests::fdb::{Cluster, Shape};
 use pelton_tests::flight_runs::{Kills, Run, example_binary_with_foundationdb, january, kill_repeatedly};
 use pelton_tests::independent::{differences, expected_hourly};
-use pelton_tests::workload::{Collect, counting, expected};
+use pelton_tests::workload::{Collect, check, counting, finish};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+const PATIENCE: Duration = Duration::from_secs(240);
 const TOTAL: u64 = 20_000;
 const KEYS: u64 = 97;
-
-async fn finish(engine: &Engine) {
-    let finished = tokio::time::timeout(Duration::from_secs(240), engine.finished()).await;
-    finished.unwrap_or_else(|_| panic!("it does not end: {:#?}", engine.status())).unwrap();
-}
-
-fn check(engine: &Engine, seen: &Collect) {
-    let status = engine.status();
-    let of = |name: &str| status.computation(name).unwrap().totals;
-    assert_eq!(of("collect").dead_lettered, 0, "I9, I12: a count did not follow the one before");
-    assert_eq!((of("count").records, of("collect").records), (TOTAL, TOTAL), "I12: each exactly once");
-    assert_eq!(*seen.seen.lock().unwrap(), expected(TOTAL, KEYS), "I12");
-}
 
 async fn start(url: &str, chunk: u64, seen: &Collect) -> Engine {
     let store: StoreHandle = Arc::new(open(url).await);
@@ -43,8 +31,8 @@ async fn an_undisturbed_run_counts_every_number_once() {
     let Some(cluster) = shared_cluster() else { return };
     let seen = Collect::default();
     let engine = start(&cluster.url(&fresh_prefix(), ""), 100, &seen).await;
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
     engine.stop().await;
 }
 
@@ -59,8 +47,8 @@ async fn it_goes_on_where_it_was_after_every_crash() {
         engine.abort();
     }
     let engine = start(&url, 100, &seen).await;
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,8 +63,8 @@ async fn it_waits_for_a_killed_server_and_resumes_by_itself() {
         cluster.server(0).unwrap().kill().unwrap();
         cluster.server(0).unwrap().start().unwrap();
     }
-    finish(&engine).await;
-    check(&engine, &seen);
+    finish(&engine, PATIENCE).await;
+    check(&engine, &seen, TOTAL, KEYS);
     engine.stop().await;
 }
 
