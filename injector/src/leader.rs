@@ -221,7 +221,7 @@ async fn read(store: &StoreHandle, key: &Bytes) -> Result<Option<Bytes>, LeaderE
 
 fn encode(epoch: Sequencer, token: AttemptToken) -> Bytes {
     let token = Bytes::copy_from_slice(&token.0.to_be_bytes());
-    store::Leader { sequencer: epoch.get(), token }.encode_to_vec().into()
+    store::Leader { sequencer: epoch.get(), token, address: String::new() }.encode_to_vec().into()
 }
 
 fn decode(bytes: &[u8]) -> Result<Option<Sequencer>, Malformed> {

@@ -1,15 +1,104 @@
 //! The contracts of Pelton: what stands in stores and goes over wires, and its way to domain types.
 //!
-//! The `.proto` files under `pelton/` are the source; [`store`] is generated from them. Conversions live in
+//! The `.proto` files under `pelton/` are the source; the modules here are generated from them. Conversions live in
 //! [`convert`], and are the only place where raw numbers become domain types.
 
 pub mod convert;
 
+/// Generated from the contracts, each package where its references to others expect it.
+mod pelton {
+    pub(crate) mod ingest {
+        pub(crate) mod v1 {
+            #![allow(
+                missing_docs,
+                unreachable_pub,
+                clippy::all,
+                clippy::pedantic,
+                reason = "generated; documented in the .proto file"
+            )]
+            tonic::include_proto!("pelton.ingest.v1");
+        }
+    }
+    pub(crate) mod injector {
+        pub(crate) mod v1 {
+            #![allow(
+                missing_docs,
+                unreachable_pub,
+                clippy::all,
+                clippy::pedantic,
+                reason = "generated; documented in the .proto file"
+            )]
+            tonic::include_proto!("pelton.injector.v1");
+        }
+    }
+    pub(crate) mod statestore {
+        pub(crate) mod v1 {
+            #![allow(
+                missing_docs,
+                unreachable_pub,
+                clippy::all,
+                clippy::pedantic,
+                reason = "generated; documented in the .proto file"
+            )]
+            tonic::include_proto!("pelton.statestore.v1");
+        }
+    }
+    pub(crate) mod store {
+        pub(crate) mod v1 {
+            #![allow(
+                missing_docs,
+                unreachable_pub,
+                clippy::all,
+                clippy::pedantic,
+                reason = "generated; documented in the .proto file"
+            )]
+            tonic::include_proto!("pelton.store.v1");
+        }
+    }
+    pub(crate) mod worker {
+        pub(crate) mod v1 {
+            #![allow(
+                missing_docs,
+                unreachable_pub,
+                clippy::all,
+                clippy::pedantic,
+                reason = "generated; documented in the .proto file"
+            )]
+            tonic::include_proto!("pelton.worker.v1");
+        }
+    }
+}
+
+/// What outside clients say (`pelton/ingest/v1/ingest.proto`).
+pub mod ingest {
+    pub use crate::pelton::ingest::v1::*;
+}
+
+/// What workers and operators say to the injector (`pelton/injector/v1/injector.proto`).
+pub mod injector {
+    pub use crate::pelton::injector::v1::*;
+}
+
+/// A state store, served (`pelton/statestore/v1/statestore.proto`).
+pub mod statestore {
+    pub use crate::pelton::statestore::v1::*;
+}
+
 /// What Pelton keeps in its state store (`pelton/store/v1/store.proto`).
 pub mod store {
-    #![allow(missing_docs, clippy::doc_markdown, reason = "generated; documented in the .proto file")]
-    include!(concat!(env!("OUT_DIR"), "/pelton.store.v1.rs"));
+    pub use crate::pelton::store::v1::*;
 }
+
+/// What workers offer each other (`pelton/worker/v1/worker.proto`).
+pub mod worker {
+    pub use crate::pelton::worker::v1::*;
+}
+
+/// Every contract as a compiled descriptor set: what a gRPC server's reflection answers from.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The protocol that this version speaks, in every handshake.
+pub const PROTOCOL: u32 = 1;
 
 pub use convert::Malformed;
 pub use prost::Message;

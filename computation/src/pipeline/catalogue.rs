@@ -159,7 +159,7 @@ impl Bound {
         let graph_version = if same { stored.graph_version } else { stored.graph_version + 1 };
         subscribers
             .extend(current.iter().map(|(stream, readers)| ((graph_version, *stream), readers.clone())));
-        let specs = steps
+        let specs: Vec<ComputationSpec> = steps
             .iter()
             .filter_map(|step| spec(step, graph_version, &computations, &streams, &current, steps))
             .collect();
@@ -177,9 +177,15 @@ impl Bound {
                     computations: computations.clone(),
                 })
                 .collect(),
+            graph: specs.iter().map(node).collect(),
         };
         Ok(Self { catalogue, specs, subscribers })
     }
+}
+
+fn node(spec: &ComputationSpec) -> store::GraphNode {
+    let (computation, name) = (spec.number, spec.name.to_string());
+    store::GraphNode { computation, name, producers: spec.producers.clone() }
 }
 
 fn spec(
