@@ -7,11 +7,13 @@
 //! | [`by_hand`] | one interval, driven step by step |
 //! | [`open`] | the catalogue and the first fences |
 //! | [`control`], [`dead_letters`], [`status`] | what can be asked of it |
+//! | [`inspect`] | what can be asked from outside |
 
 pub(crate) mod by_hand;
 mod control;
 mod dead_letters;
 mod engine;
+mod inspect;
 mod joined;
 mod open;
 mod status;
@@ -30,6 +32,7 @@ use super::bundle::{Processor, panic_message};
 use super::channel::Party;
 use super::clock::{ClockHandle, WallClock};
 use super::interval::IntervalOptions;
+use super::interval::load::LoadMeter;
 use super::interval::task::{Ended, IntervalTask, Request, Stopped};
 use super::interval::written::{WriteBudget, Written};
 use super::recovery::{Recovery, id_floor};
@@ -353,6 +356,7 @@ impl Shared {
             answers: Vec::new(),
             budget: WriteBudget::new(&hosted.spec.name),
             writing: Written::default(),
+            meter: LoadMeter::default(),
         })
     }
 

@@ -11,6 +11,7 @@ use super::super::outbox::Routes;
 use super::super::router::{Mail, RouteTable, Router};
 use super::commit::Committed;
 use super::core::Core;
+use super::load::LoadMeter;
 use super::written::{WriteBudget, Written};
 use crate::engine::worker::IntervalStatus;
 use crate::timer::TimeDomain;
@@ -73,6 +74,7 @@ pub(crate) struct IntervalTask {
     pub(crate) budget: WriteBudget,
     /// What the commit under way writes.
     pub(crate) writing: Written,
+    pub(crate) meter: LoadMeter,
 }
 
 pub(crate) type CommitTask = JoinHandle<(Reign, Result<(), FencedError>)>;
@@ -179,6 +181,7 @@ impl IntervalTask {
         }
         self.core.outbox.resend(self.core.options.resend_after, self.core.scope.now);
         self.send(table);
+        self.meter.worked(self.core.scope.now, self.clock.now());
         self.report()
     }
 
@@ -290,7 +293,7 @@ impl IntervalTask {
 
     fn report(&mut self) -> Result<(), Ended> {
         self.status.observe(&self.core);
-        let Some(report) = self.core.next_report() else { return Ok(()) };
+        let Some(report) = self.core.next_report(self.meter.load(&self.core)) else { return Ok(()) };
         match self.authority.report(report) {
             Ok(()) => Ok(()),
             Err(refused @ (ReportRefused::Stale { .. } | ReportRefused::NotAssigned { .. })) => {

@@ -7,6 +7,7 @@
 //! I1: an assignment that comes late, twice or from a deposed injector harms nobody, as the take-over requires the
 //! journal's entry and a sequencer larger than the fence's.
 
+use super::inspect::InspectService;
 use super::{EngineOptions, PipelineFailed, Running, Shared, StartError, open};
 use crate::engine::authority::Authority;
 use crate::engine::channel::Party;
@@ -129,7 +130,8 @@ impl JoinedWorker {
         let (events, received) = mpsc::unbounded_channel();
         let (drain, drained) = watch::channel(false);
         let stop = CancellationToken::new();
-        let routes = Routes::new(DeliveryService::server(identity.clone(), shared.router.clone()));
+        let routes = Routes::new(DeliveryService::server(identity.clone(), shared.router.clone()))
+            .add_service(InspectService::server(shared.clone()));
         let peers = Peers::new(identity, options.security, shared.router.clone());
         let host = Host { shared: shared.clone(), session: session.clone(), peers, drain };
         let serving = server.serve(routes, stop.clone());
