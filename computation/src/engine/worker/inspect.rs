@@ -48,7 +48,8 @@ impl InspectService {
         let range = hosted.keys.fences_from(key.position());
         let page = self.shared.store.scan(Scan { entries_max: 1, ..Scan::page_of(range) }).await;
         let page = page.map_err(|error| unreadable(&error))?;
-        let (_, value) = page.entries.first().ok_or_else(|| Status::unavailable("it has no intervals yet"))?;
+        let (_, value) =
+            page.entries.first().ok_or_else(|| Status::unavailable("it has no intervals yet"))?;
         Fence::decode(value).map_err(|malformed| Status::data_loss(malformed.to_string()))
     }
 
