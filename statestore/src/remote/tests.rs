@@ -85,7 +85,10 @@ proptest! {
 fn a_store_that_failed_leaves_the_commit_unknown() {
     let failed = Err(CommitError::Fatal(StoreFault("no fsync".to_owned())));
     let outcome = answer::outcome(testing::outcome(failed));
-    assert!(matches!(&outcome, Err(CommitError::Unknown(fault)) if fault.0.contains("no fsync")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Err(CommitError::Unknown(fault)) if fault.0.contains("no fsync")),
+        "{outcome:?}"
+    );
     let without = answer::outcome(wire::CommitResponse { outcome: None });
     assert!(matches!(without, Err(CommitError::Unknown(_))), "{without:?}");
 }

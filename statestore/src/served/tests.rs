@@ -41,9 +41,46 @@ fn commit_of(store: &Memory) -> wire::CommitRequest {
     }
 }
 
+/// Bytes, and what is left of a message after some damage.
+fn damaged(message: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+    let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
+    let hurt = (changes, any::<prop::sample::Index>()).prop_map(move |(changes, end)| {
+        let mut bytes = message.clone();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes.truncate(end.index(2 * bytes.len()));
+        bytes
+    });
+    prop_oneof![any::<Vec<u8>>(), hurt]
+}
+
+fn whole_messages() -> [Vec<u8>; 3] {
+    let range = wire::Range { start: "a".into(), end: "z".into() };
+    let value = wire::precondition::Kind::Value(wire::ExpectedValue { key: "key".into(), expected: None });
+    let empty = wire::precondition::Kind::Empty(range.clone());
+    let write = |kind| wire::Write { kind: Some(kind) };
+    let commit = wire::CommitRequest {
+        incarnation: vec![7; 16].into(),
+        preconditions: [value, empty].map(|kind| wire::Precondition { kind: Some(kind) }).to_vec(),
+        writes: vec![
+            write(wire::write::Kind::Put(wire::Entry { key: "key".into(), value: "value".into() })),
+            write(wire::write::Kind::Delete("key".into())),
+            write(wire::write::Kind::DeleteRange(range.clone())),
+        ],
+    };
+    let incarnation = commit.incarnation.clone();
+    let read = wire::ReadRequest { incarnation: incarnation.clone(), keys: vec!["key".into(); 3] };
+    let scan = wire::ScanRequest { incarnation, range: Some(range), entries_max: 9, bytes_max: 9 };
+    [read.encode_to_vec(), scan.encode_to_vec(), commit.encode_to_vec()]
+}
+
 proptest! {
     #[test]
-    fn arbitrary_bytes_are_answered_without_a_panic(bytes: Vec<u8>, named: bool) {
+    fn damaged_and_arbitrary_messages_are_answered_without_a_panic(
+        bytes in prop::sample::select(whole_messages().to_vec()).prop_flat_map(damaged), named: bool,
+    ) {
         let store = Memory::new();
         let service = service(&store);
         let name = |given: Bytes| if named { life(&store) } else { given };
@@ -155,7 +192,8 @@ async fn a_store_that_failed_ends_the_service_with_the_reason() {
         let address = server.address().to_string();
         let store: StoreHandle = Arc::new(Failed(Memory::new()));
         let serving = tokio::spawn(serve(server, store, CancellationToken::new()));
-        let remote = crate::remote::Remote::open(&address, &pelton_transport::Security::none()).await.unwrap();
+        let remote =
+            crate::remote::Remote::open(&address, &pelton_transport::Security::none()).await.unwrap();
         if is_commit {
             let outcome = remote.commit(Commit::default()).await;
             assert!(matches!(outcome, Err(CommitError::Unknown(_))), "{outcome:?}");

@@ -17,9 +17,13 @@
     reason = "a test"
 )]
 
+mod bounds;
 mod conformance;
 mod counter;
+mod malformed;
+mod opening;
 mod outcomes;
 mod proxy;
+mod raw;
 mod restarts;
 mod server;
