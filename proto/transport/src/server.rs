@@ -1,12 +1,22 @@
-//! Listening (I11: messages and streams are bounded).
+//! Listening (I11: messages, streams and connections are bounded).
 
+use crate::accepting::Accepting;
+use crate::introspection::Introspection;
+use crate::limits::Limits;
 use crate::security::Security;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService;
 use tonic::service::Routes;
+
+/// Connections whose handshake is done and that are not yet served.
+const HANDED_OVER_MAX: usize = 16;
 
 /// Where and how a service listens.
 #[derive(Clone, Debug)]
@@ -17,13 +27,15 @@ pub struct ListenOptions {
     pub security: Security,
     /// Whether an address that other machines can reach may be used without TLS.
     pub exposed_without_tls: bool,
+    /// How much is taken on.
+    pub limits: Limits,
 }
 
 impl ListenOptions {
     /// Listens at `address`, in plaintext.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, security: Security::none(), exposed_without_tls: false }
+        Self { address, security: Security::none(), exposed_without_tls: false, limits: Limits::default() }
     }
 }
 
@@ -53,6 +65,9 @@ pub enum ListenError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    security: Security,
+    limits: Limits,
+    services: Vec<&'static str>,
 }
 
 impl Server {
@@ -62,14 +77,15 @@ impl Server {
     /// [`ListenError`].
     pub async fn bind(options: &ListenOptions) -> Result<Self, ListenError> {
         let address = options.address;
-        let open = !address.ip().is_loopback();
+        let open = !address.ip().to_canonical().is_loopback();
         if open && !options.security.is_mutual_tls() && !options.exposed_without_tls {
             return Err(ListenError::Exposed { address });
         }
         let failed = |error| ListenError::Bind { address, error };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        let security = options.security.clone();
+        Ok(Self { listener, address, security, limits: options.limits, services: Vec::new() })
     }
 
     /// Where it listens.
@@ -78,16 +94,60 @@ impl Server {
         self.address
     }
 
-    /// Serves `routes` until `stop`, then lets calls that have begun end.
+    /// Has health answer for the service `S` by name, and reflection list it:
+    /// `server.naming::<WorkerServer<()>>()`. The routes do not tell what is in them. Where nothing is named,
+    /// health answers for the whole (the empty name) only, and reflection lists every contract of Pelton's.
+    #[must_use]
+    pub fn naming<S: NamedService>(mut self) -> Self {
+        self.services.push(S::NAME);
+        self
+    }
+
+    /// Serves `routes`, and gRPC health and reflection beside them, until `stop`; then health says NOT_SERVING, and
+    /// calls that have begun may end within [`Limits::drain_ms_max`]. `routes` must not have health or reflection
+    /// of their own.
+    ///
+    /// Dropping the future cuts all connections.
     ///
     /// # Errors
     /// Where the connection handling itself fails.
     pub async fn serve(self, routes: Routes, stop: CancellationToken) -> Result<(), tonic::transport::Error> {
-        tonic::transport::Server::builder()
-            .tcp_nodelay(true)
-            .http2_keepalive_interval(Some(Duration::from_secs(10)))
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(self.listener), stop.cancelled_owned())
-            .await
+        let limits = self.limits;
+        let introspection = Introspection::new(&self.services).await;
+        let routes = introspection.add_to(routes);
+        let cut = CancellationToken::new();
+        let _cut_when_dropped = cut.clone().drop_guard();
+        let (out, connections) = mpsc::channel(HANDED_OVER_MAX);
+        let accepting = Accepting { security: self.security, limits, cut: cut.clone(), out };
+        let accepting = accepting.run(self.listener, stop.clone());
+        let stopping = async {
+            stop.cancelled().await;
+            introspection.stop_serving().await;
+        };
+        let serving = builder(&limits).add_routes(routes).serve_with_incoming_shutdown(
+            ReceiverStream::new(connections).map(Ok::<_, Infallible>),
+            stopping,
+        );
+        let draining = async {
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(limits.drain_ms_max)).await;
+            tracing::warn!(address = %self.address, drain_ms_max = limits.drain_ms_max, "cut the calls that went on after the stop");
+            cut.cancel();
+            std::future::pending::<()>().await;
+        };
+        let served = async { tokio::join!(serving, accepting).0 };
+        tokio::select! {
+            served = served => served,
+            () = draining => Ok(()),
+        }
     }
+}
+
+fn builder(limits: &Limits) -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .max_concurrent_streams(limits.streams_per_connection_max)
+        .concurrency_limit_per_connection(limits.calls_per_connection_max)
+        .http2_max_header_list_size(limits.header_bytes_max)
+        .http2_keepalive_interval(Some(Duration::from_millis(limits.keep_alive_ms)))
+        .http2_keepalive_timeout(Some(Duration::from_millis(limits.keep_alive_answer_ms_max)))
 }

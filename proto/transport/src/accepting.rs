@@ -1,0 +1,116 @@
+//! Accepting connections (I11): so many at once, each with a deadline for its handshake, none in another's way.
+
+use crate::connection::Connection;
+use crate::limits::Limits;
+use crate::security::Security;
+use crate::wire::{Wire, in_words};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// How long accepting rests after it failed, so that a process without file descriptors does not spin.
+const REST_MS: u64 = 100;
+
+/// How often the TLS files are looked at while nobody connects.
+const TLS_FILES_SECONDS: u64 = 5;
+
+/// What every connection is made with.
+#[derive(Clone)]
+pub(crate) struct Accepting {
+    pub(crate) security: Security,
+    pub(crate) limits: Limits,
+    /// Ends connections at once.
+    pub(crate) cut: CancellationToken,
+    /// Takes them.
+    pub(crate) out: mpsc::Sender<Connection>,
+}
+
+impl Accepting {
+    /// Accepts until `stop`, or until nobody takes connections any more. Handshakes that are under way are then
+    /// given up.
+    pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(self.limits.connections_max));
+        let mut handshakes = JoinSet::new();
+        let mut look = interval(Duration::from_secs(TLS_FILES_SECONDS));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut full = false;
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.out.closed() => return,
+                Some(_) = handshakes.join_next() => continue,
+                _ = look.tick() => {
+                    self.security.current().await;
+                    continue;
+                }
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
+                    Ok(place) => {
+                        full = false;
+                        handshakes.spawn(self.clone().admit(stream, peer, place));
+                    }
+                    Err(_) => {
+                        self.turn_away(peer, full);
+                        full = true;
+                    }
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(REST_MS)).await;
+                }
+            }
+        }
+    }
+
+    /// Closed rather than kept waiting: the client hears of it at once, and comes again after a while.
+    fn turn_away(&self, peer: SocketAddr, again: bool) {
+        let connections_max = self.limits.connections_max;
+        if again {
+            tracing::debug!(%peer, connections_max, "closed a connection: there are as many as there may be");
+        } else {
+            tracing::warn!(%peer, connections_max, "closed a connection: there are as many as there may be");
+        }
+    }
+
+    async fn admit(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        let local = stream.local_addr().ok();
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "a connection ended before it began");
+            return;
+        }
+        let limit = Duration::from_millis(self.limits.greeting_ms_max);
+        let wire = match timeout(limit, self.secure(stream)).await {
+            Ok(Ok(wire)) => wire,
+            Ok(Err(error)) => {
+                tracing::warn!(%peer, reason = %in_words(&error), "a TLS handshake failed");
+                return;
+            }
+            Err(_) => {
+                let limit_ms = self.limits.greeting_ms_max;
+                tracing::warn!(%peer, limit_ms, "closed a connection whose client does not speak");
+                return;
+            }
+        };
+        let connection = Connection::new(wire, (peer, local), limit, &self.cut, place);
+        // Nobody takes it where the server has ended.
+        let _ = self.out.send(connection).await;
+    }
+
+    async fn secure(&self, stream: TcpStream) -> std::io::Result<Wire> {
+        match self.security.current().await {
+            None => Ok(Wire::Plain(stream)),
+            Some(credentials) => {
+                let acceptor = TlsAcceptor::from(Arc::clone(&credentials.server));
+                Ok(Wire::Tls(Box::new(acceptor.accept(stream).await?.into())))
+            }
+        }
+    }
+}
