@@ -19,7 +19,7 @@ use std::time::Duration;
 pub fn example_binary() -> Result<PathBuf> {
     match std::env::var_os("PELTON_FLIGHT_DELAYS") {
         Some(binary) => Ok(binary.into()),
-        None => build_example(&["--example", "flight_delays"]),
+        None => program("examples/flight_delays", &["--example", "flight_delays"]),
     }
 }
 
@@ -30,11 +30,15 @@ pub fn example_binary() -> Result<PathBuf> {
 pub fn example_binary_with_foundationdb() -> Result<PathBuf> {
     match std::env::var_os("PELTON_FLIGHT_DELAYS_FDB") {
         Some(binary) => Ok(binary.into()),
-        None => build_example(&["-p", "pelton", "--features", "foundationdb", "--example", "flight_delays"]),
+        None => {
+            let what = ["-p", "pelton", "--features", "foundationdb", "--example", "flight_delays"];
+            program("examples/flight_delays", &what)
+        }
     }
 }
 
-fn build_example(what: &[&str]) -> Result<PathBuf> {
+/// Builds `what` as this code was built; where it lies is `name`, below the directory of the profile.
+pub(crate) fn program(name: &str, what: &[&str]) -> Result<PathBuf> {
     let this = std::env::current_exe()?;
     let profile_dir = this
         .ancestors()
@@ -58,8 +62,8 @@ fn build_example(what: &[&str]) -> Result<PathBuf> {
         .current_dir(workspace)
         .status()
         .context("cannot run cargo")?;
-    ensure!(built.success(), "the example does not build");
-    Ok(profile_dir.join("examples/flight_delays"))
+    ensure!(built.success(), "{name} does not build");
+    Ok(profile_dir.join(name))
 }
 
 /// The flights of January 2013, which are part of the repository.
@@ -82,11 +86,19 @@ pub struct Run {
 }
 
 impl Run {
+    /// The program and its arguments.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let path = |path: &Path| path.display().to_string();
+        let files = ["--input".to_owned(), path(&self.input), "--output".to_owned(), path(&self.output)];
+        std::iter::once(path(&self.binary)).chain(files).chain(self.more.iter().cloned()).collect()
+    }
+
     /// The command, with the outputs piped.
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        command.arg("--input").arg(&self.input).arg("--output").arg(&self.output).args(&self.more);
+        command.args(self.words().into_iter().skip(1));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -1,7 +1,8 @@
 //! A whole cluster.
 
 use super::proxy::Proxy;
-use super::server::{Server, ServerOptions, free_addresses, is_on_path};
+use super::server::{Server, ServerOptions, is_on_path};
+use crate::process::free_addresses;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! One `fdbserver` process.
 
+use crate::process::signal;
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -133,26 +134,6 @@ impl Drop for Server {
             let _ = self.kill();
         }
     }
-}
-
-/// Sends a signal to a process, or to a group where `pid` is negative.
-///
-/// # Errors
-/// Where there is no such process.
-pub fn signal(name: &str, pid: i64) -> Result<()> {
-    let status = Command::new("kill").args([name, "--", &pid.to_string()]).status()?;
-    ensure!(status.success(), "kill {name} {pid}: {status}");
-    Ok(())
-}
-
-/// Loopback addresses that nobody listened on a moment ago, all different.
-///
-/// # Errors
-/// Where there are none.
-pub fn free_addresses(count: usize) -> Result<Vec<SocketAddr>> {
-    let listeners: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
-    Ok(listeners.iter().map(TcpListener::local_addr).collect::<std::io::Result<_>>()?)
 }
 
 /// Whether there is a program of this name on the path.

@@ -1,0 +1,129 @@
+//! Runs the `flight_delays` example as services, disturbs them, and judges what is left in the end.
+//!
+//! ```text
+//! cargo build --release --bins --example flight_delays
+//! cargo run --release -p pelton-tests --bin services_run -- --programs target/release \
+//!     --input FLIGHTS.csv.gz --output DIR --chaos
+//! ```
+//!
+//! One `pelton-statestore` (or the store that `--store` names), two injectors and four workers on loopback. With
+//! `--chaos` workers are killed and started again every second or two, the leading injector every ten seconds, and now
+//! and then a worker is paused for twice its lease. The verdict is good if the lines are what an independent
+//! computation gives, and the alerts those of a run in one process.
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use pelton_tests::flight_runs::Run;
+use pelton_tests::independent::{differences, expected_hourly, flights_in};
+use pelton_tests::services::chaos::Chaos;
+use pelton_tests::services::{Layout, Programs, Services};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Runs the flights as services and judges what is left in the end.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The directory of the programs.
+    #[arg(long)]
+    programs: PathBuf,
+    /// The gzipped CSV file of flights.
+    #[arg(long)]
+    input: PathBuf,
+    /// An empty or new directory for the outputs.
+    #[arg(long)]
+    output: PathBuf,
+    /// A store for the services, instead of a pelton-statestore of their own.
+    #[arg(long)]
+    store: Option<String>,
+    /// Kill and pause processes.
+    #[arg(long)]
+    chaos: bool,
+    /// Records per second.
+    #[arg(long)]
+    rate: Option<u32>,
+    /// How many workers.
+    #[arg(long, default_value_t = 4)]
+    workers: usize,
+    /// How many injectors.
+    #[arg(long, default_value_t = 2)]
+    injectors: usize,
+    /// The seed of the random moments; by default `PELTON_SEED`, or a new one.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// It must be done after so many seconds.
+    #[arg(long, default_value_t = 600)]
+    within: u64,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => {
+            println!("GOOD: the services' lines are those of one process, and they are right");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("BAD: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "it says how long it took")]
+fn run(arguments: &Arguments) -> Result<()> {
+    let expected = expected_hourly(&arguments.input)?;
+    let make = |name: &str, more: Vec<String>| Run {
+        binary: arguments.programs.join("examples/flight_delays"),
+        input: arguments.input.clone(),
+        output: arguments.output.join(name),
+        more,
+    };
+    let alone = make("alone", Vec::new());
+    ensure!(!alone.output.exists(), "{} exists already", alone.output.display());
+    alone.to_success()?;
+    let rate = arguments.rate.iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]).collect();
+    let run = make("services", rate);
+    let layout = Layout {
+        programs: Programs {
+            statestore: arguments.programs.join("pelton-statestore"),
+            injector: arguments.programs.join("pelton-injector"),
+            pelton: arguments.programs.join("pelton"),
+        },
+        run: run.clone(),
+        store: arguments.store.clone(),
+        injectors: arguments.injectors,
+        workers: arguments.workers,
+        leader_lease: Duration::from_secs(2),
+        worker_lease: Duration::from_secs(3),
+    };
+    let began = Instant::now();
+    let mut services = Services::start(layout)?;
+    let within = Duration::from_secs(arguments.within);
+    if arguments.chaos {
+        let seed = arguments.seed.unwrap_or_else(pelton_tests::seed);
+        let chaos = Chaos {
+            seed,
+            worker_kill: Duration::from_millis(1500),
+            leader_kill: Duration::from_secs(10),
+            zombie: Duration::from_secs(8),
+            within,
+        };
+        let done =
+            chaos.run(&mut services, |what| println!("{:6.1} s  {what}", began.elapsed().as_secs_f64()))?;
+        println!("{done}");
+    } else {
+        services.until_done(within)?;
+    }
+    println!("done after {:.1} s", began.elapsed().as_secs_f64());
+    services.stop()?;
+    let hourly = run.lines("hourly.jsonl")?;
+    for (name, expected, found) in [
+        ("hourly", &expected.lines, &hourly),
+        ("alerts", &alone.line_set("alerts.jsonl")?, &run.lines("alerts.jsonl")?),
+    ] {
+        let wrong = differences(expected, found);
+        ensure!(wrong.is_empty(), "{name}: {} differences:\n{}", wrong.len(), wrong.join("\n"));
+    }
+    println!("{} lines for {} flights", hourly.len(), flights_in(&hourly)?);
+    Ok(())
+}
