@@ -4,6 +4,7 @@
 //!   therefore says nothing new. An assignment is journaled, then registered, and only then told to anyone.
 //! * No tick: it sleeps until an advance or a request comes. After a journal commit for advances it lets a gap
 //!   pass before the next, in which advances gather; an idle injector journals at once.
+//! * Where others stand by, it renews the leadership by an empty commit when nothing else was committed for a while.
 //! * Dropping it is a crash: the next leader goes on from the journal.
 
 use crate::aggregate::{ReassignRefused, check_reassign};
@@ -43,7 +44,9 @@ pub(crate) struct Driver {
     requests: mpsc::Receiver<AssignRequest>,
     announcer: Announcer,
     gap: Duration,
+    renewal: Option<Duration>,
     records_max: usize,
+    wrote: bool,
 }
 
 impl Driver {
@@ -59,7 +62,19 @@ impl Driver {
         let announcer = Announcer { shared: shared.clone(), tables };
         let gap = Duration::from_millis(options.journal_gap_ms_min);
         let records_max = options.journal_records_max.max(1);
-        Self { shared, leader, sequencers, keys, requests, announcer, gap, records_max }
+        let renewal = options.renewal_ms.map(|ms| Duration::from_millis(ms.max(1)));
+        Self {
+            shared,
+            leader,
+            sequencers,
+            keys,
+            requests,
+            announcer,
+            gap,
+            renewal,
+            records_max,
+            wrote: false,
+        }
     }
 
     /// Works until it is stopped, deposed, or the store is broken.
@@ -77,6 +92,7 @@ impl Driver {
 
     async fn work(&mut self) -> Result<Infallible, End> {
         let mut gap = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut renewal = pin!(after(self.renewal));
         let shared = self.shared.clone();
         loop {
             let request = tokio::select! {
@@ -90,11 +106,29 @@ impl Driver {
                     self.requests.try_recv().ok()
                 }
                 request = self.requests.recv() => Some(request.ok_or(End::Stopped)?),
+                () = renewal.as_mut() => {
+                    self.renew().await?;
+                    None
+                }
             };
             if let Some(request) = request {
                 self.serve(request).await?;
             }
+            // Every commit changes the token in the leader's record.
+            if std::mem::take(&mut self.wrote) {
+                renewal.set(after(self.renewal));
+            }
         }
+    }
+
+    /// Shows those that stand by that this leader lives, by a new token and nothing else.
+    async fn renew(&mut self) -> Result<(), End> {
+        self.commit(Vec::new()).await.map_err(ended_by)
+    }
+
+    async fn commit(&mut self, writes: Vec<Write>) -> Result<(), LeaderError> {
+        self.wrote = true;
+        self.leader.commit(writes).await
     }
 
     /// Journals every advance there is, then makes it known; false where there was none.
@@ -108,7 +142,7 @@ impl Driver {
                 .iter()
                 .map(|(computation, value)| journal::announce(&self.keys, *computation, *value))
                 .collect();
-            match self.leader.commit(writes).await {
+            match self.commit(writes).await {
                 Ok(()) => {}
                 Err(LeaderError::TooLarge { .. }) if advances.len() > 1 => {
                     advances_max = advances.len() / 2;
@@ -169,7 +203,7 @@ impl Driver {
         let mut assigned = Vec::with_capacity(new.len());
         for step in journal::steps(old, new, self.records_max) {
             let writes = journal::assign(&self.keys, computation, &step.old, &step.new);
-            match self.leader.commit(writes).await {
+            match self.commit(writes).await {
                 Ok(()) => self.shared.instruments.journaled(),
                 Err(LeaderError::TooLarge { what, size_bytes, limit_bytes }) => {
                     return Err(AssignError::TooLarge { what, size_bytes, limit_bytes });
@@ -197,6 +231,14 @@ impl Driver {
 async fn advance_after(gap: Pin<&mut Sleep>, shared: &Shared) {
     gap.await;
     shared.advance.notified().await;
+}
+
+/// Waits so long; for ever where it is not said how long.
+async fn after(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn check_expected(old: &[Assignment], mut expected: Vec<KeyInterval>) -> Result<(), ReassignRefused> {

@@ -119,9 +119,24 @@ impl Injector {
         tokens: Tokens,
         options: InjectorOptions,
     ) -> Result<(Self, impl Future<Output = End> + Send + 'static), StartError> {
+        let leader = Leader::take(&store, &keys, &tokens, &options.address).await?;
+        Self::lead(leader, store, keys, graph, options).await
+    }
+
+    /// Reads the journal and starts the authority from there, under a leadership that was taken already. As
+    /// [`Injector::start`].
+    ///
+    /// # Errors
+    /// [`StartError`]: the store is broken, or holds what this program cannot read.
+    pub async fn lead(
+        leader: Leader,
+        store: StoreHandle,
+        keys: PipelineKeys,
+        graph: Graph,
+        options: InjectorOptions,
+    ) -> Result<(Self, impl Future<Output = End> + Send + 'static), StartError> {
         let graph = Arc::new(graph);
-        // Leadership first: from here on no earlier leader can change the journal that is read below.
-        let leader = Leader::take(&store, &keys, &tokens).await?;
+        // Leadership came first: no earlier leader can change the journal that is read here.
         let announced = journal::read_announced(&store, &keys, &graph).await?;
         let mut aggregate = Aggregate::new(graph.clone(), announced);
         for computation in graph.computations() {

@@ -25,6 +25,7 @@ pub struct Leader {
     store: StoreHandle,
     key: Bytes,
     tokens: Tokens,
+    address: String,
     epoch: Sequencer,
     /// The fence as last written.
     standing: Bytes,
@@ -82,24 +83,42 @@ impl Leader {
         store: &StoreHandle,
         keys: &PipelineKeys,
         tokens: &Tokens,
+        address: &str,
     ) -> Result<Self, LeaderError> {
-        let key = keys.leader();
         loop {
-            let before = read(store, &key).await?;
-            let standing = before.as_deref().map(decode).transpose()?.flatten();
-            let epoch =
-                next(standing).ok_or_else(|| Malformed::new("leader", "its number is the last there is"))?;
-            let change = Change { store, key: &key, before: before.as_ref(), writes: &[] };
-            match change.perform(|| encode(epoch, tokens())).await {
-                Ok(standing) => {
-                    tracing::info!(%epoch, "took leadership");
-                    let (store, tokens) = (store.clone(), tokens.clone());
-                    return Ok(Self { store, key, tokens, epoch, standing, interrupted: false });
-                }
-                // The leader before committed once more, or another took over: look again, and take it from there.
-                Err(ChangeError::Refused { .. }) => {}
-                Err(ChangeError::Failed(error)) => return Err(error),
+            let before = read(store, &keys.leader()).await?;
+            // Refused: the leader before committed once more, or another took over. Look again, and take it from there.
+            if let Some(leader) = Self::take_from(before, store, keys, tokens, address).await? {
+                return Ok(leader);
             }
+        }
+    }
+
+    /// Takes leadership if the leader's record is still exactly `before`; `None` where it is not. So of two that
+    /// found the same leader silent one takes its place, and the other does not depose the new one at once.
+    ///
+    /// # Errors
+    /// As [`Leader::take`].
+    pub async fn take_from(
+        before: Option<Bytes>,
+        store: &StoreHandle,
+        keys: &PipelineKeys,
+        tokens: &Tokens,
+        address: &str,
+    ) -> Result<Option<Self>, LeaderError> {
+        let key = keys.leader();
+        let standing = before.as_deref().map(decode).transpose()?;
+        let epoch = next(standing.and_then(|standing| standing.epoch))
+            .ok_or_else(|| Malformed::new("leader", "its number is the last there is"))?;
+        let change = Change { store, key: &key, before: before.as_ref(), writes: &[] };
+        match change.perform(|| encode(epoch, tokens(), address)).await {
+            Ok(standing) => {
+                tracing::info!(%epoch, "took leadership");
+                let (store, tokens, address) = (store.clone(), tokens.clone(), address.to_owned());
+                Ok(Some(Self { store, key, tokens, address, epoch, standing, interrupted: false }))
+            }
+            Err(ChangeError::Refused { .. }) => Ok(None),
+            Err(ChangeError::Failed(error)) => Err(error),
         }
     }
 
@@ -123,7 +142,7 @@ impl Leader {
         self.interrupted = true;
         let change =
             Change { store: &self.store, key: &self.key, before: Some(&self.standing), writes: &writes };
-        let result = change.perform(|| encode(self.epoch, (self.tokens)())).await;
+        let result = change.perform(|| encode(self.epoch, (self.tokens)(), &self.address)).await;
         self.interrupted = false;
         match result {
             Ok(standing) => {
@@ -131,7 +150,7 @@ impl Leader {
                 Ok(())
             }
             Err(ChangeError::Refused { current }) => {
-                let current = current.as_deref().map(decode).transpose()?.flatten();
+                let current = current.as_deref().map(decode).transpose()?.and_then(|standing| standing.epoch);
                 Err(LeaderError::Deposed { held: self.epoch, current })
             }
             Err(ChangeError::Failed(error)) => Err(error),
@@ -208,7 +227,11 @@ impl Change<'_> {
     }
 }
 
-async fn read(store: &StoreHandle, key: &Bytes) -> Result<Option<Bytes>, LeaderError> {
+/// The leader's record as it stands.
+///
+/// # Errors
+/// [`LeaderError::Fatal`].
+pub async fn read(store: &StoreHandle, key: &Bytes) -> Result<Option<Bytes>, LeaderError> {
     let mut backoff = Backoff::new();
     loop {
         match store.read(vec![key.clone()]).await {
@@ -219,14 +242,27 @@ async fn read(store: &StoreHandle, key: &Bytes) -> Result<Option<Bytes>, LeaderE
     }
 }
 
-fn encode(epoch: Sequencer, token: AttemptToken) -> Bytes {
+fn encode(epoch: Sequencer, token: AttemptToken, address: &str) -> Bytes {
     let token = Bytes::copy_from_slice(&token.0.to_be_bytes());
-    store::Leader { sequencer: epoch.get(), token, address: String::new() }.encode_to_vec().into()
+    store::Leader { sequencer: epoch.get(), token, address: address.to_owned() }.encode_to_vec().into()
 }
 
-fn decode(bytes: &[u8]) -> Result<Option<Sequencer>, Malformed> {
+/// What a leader's record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which leadership.
+    pub epoch: Option<Sequencer>,
+    /// Where it offers its service, HOST:PORT; empty where it offers none.
+    pub address: String,
+}
+
+/// Reads a leader's record.
+///
+/// # Errors
+/// [`Malformed`] where it is none.
+pub fn decode(bytes: &[u8]) -> Result<Standing, Malformed> {
     let leader: store::Leader = convert::decode("leader", bytes)?;
-    Ok(Sequencer::new(leader.sequencer))
+    Ok(Standing { epoch: Sequencer::new(leader.sequencer), address: leader.address })
 }
 
 /// The leadership after `standing`. A number of its own series: leaders and intervals are never compared.

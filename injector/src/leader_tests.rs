@@ -26,9 +26,9 @@ async fn value(store: &Memory, key: u8) -> Option<u8> {
 #[tokio::test]
 async fn i7_a_deposed_leader_writes_nothing() {
     let (store, tokens) = (Memory::new(), tokens());
-    let mut first = Leader::take(&handle(&store), &keys(), &tokens).await.unwrap();
+    let mut first = Leader::take(&handle(&store), &keys(), &tokens, "").await.unwrap();
     first.commit(vec![put(1, 1)]).await.unwrap();
-    let mut second = Leader::take(&handle(&store), &keys(), &tokens).await.unwrap();
+    let mut second = Leader::take(&handle(&store), &keys(), &tokens, "").await.unwrap();
     assert!(second.epoch() > first.epoch());
     let (held, current) = (first.epoch(), Some(second.epoch()));
     assert_eq!(first.commit(vec![put(1, 2)]).await, Err(LeaderError::Deposed { held, current }));
@@ -41,11 +41,11 @@ async fn i7_a_deposed_leader_writes_nothing() {
 fn i7_a_commit_on_its_way_is_refused_once_another_leads() {
     run(async {
         let (store, tokens) = (Memory::new(), tokens());
-        let mut first = Leader::take(&handle(&store), &keys(), &tokens).await.unwrap();
+        let mut first = Leader::take(&handle(&store), &keys(), &tokens, "").await.unwrap();
         let gate = store.hold_next_commit();
         let (result, second) = tokio::join!(first.commit(vec![put(1, 1)]), async {
             gate.caught().await;
-            let second = Leader::take(&handle(&store), &keys(), &tokens).await.unwrap();
+            let second = Leader::take(&handle(&store), &keys(), &tokens, "").await.unwrap();
             gate.land();
             second
         });
@@ -59,7 +59,7 @@ fn i7_a_commit_on_its_way_is_refused_once_another_leads() {
 fn i3_a_commit_that_landed_unseen_is_recognised_by_its_token() {
     run(async {
         let (store, tokens) = (Memory::new(), tokens());
-        let mut leader = Leader::take(&handle(&store), &keys(), &tokens).await.unwrap();
+        let mut leader = Leader::take(&handle(&store), &keys(), &tokens, "").await.unwrap();
         let gate = store.hold_next_commit();
         let (result, ()) = tokio::join!(leader.commit(vec![put(1, 1)]), async {
             gate.caught().await;
@@ -76,7 +76,7 @@ fn i3_a_commit_that_landed_unseen_is_recognised_by_its_token() {
 fn i3_an_attempt_in_doubt_cannot_land_after_the_next_one_did() {
     run(async {
         let (store, tokens) = (Memory::new(), tokens());
-        let mut leader = Leader::take(&handle(&store), &keys(), &tokens).await.unwrap();
+        let mut leader = Leader::take(&handle(&store), &keys(), &tokens, "").await.unwrap();
         let gate = store.hold_next_commit();
         let (result, ()) = tokio::join!(leader.commit(vec![put(1, 1)]), async {
             gate.caught().await;
@@ -93,7 +93,7 @@ fn i3_an_attempt_in_doubt_cannot_land_after_the_next_one_did() {
 fn i3_after_a_cancelled_commit_the_leader_says_nothing_more() {
     run(async {
         let (store, tokens) = (Memory::new(), tokens());
-        let mut leader = Leader::take(&handle(&store), &keys(), &tokens).await.unwrap();
+        let mut leader = Leader::take(&handle(&store), &keys(), &tokens, "").await.unwrap();
         let gate = store.hold_next_commit();
         {
             tokio::select! {
@@ -110,7 +110,7 @@ fn i3_after_a_cancelled_commit_the_leader_says_nothing_more() {
 async fn what_is_too_large_leaves_the_leader_in_place() {
     let limits = pelton_statestore::Limits { commit_bytes_max: 300, ..Default::default() };
     let (store, tokens) = (Memory::new().with_limits(limits), tokens());
-    let mut leader = Leader::take(&handle(&store), &keys(), &tokens).await.unwrap();
+    let mut leader = Leader::take(&handle(&store), &keys(), &tokens, "").await.unwrap();
     let many: Vec<Write> = (0..200).map(|key| put(key, 1)).collect();
     assert!(matches!(leader.commit(many).await, Err(LeaderError::TooLarge { what: "commit", .. })));
     assert_eq!(leader.commit(vec![put(1, 1)]).await, Ok(()));
@@ -126,7 +126,7 @@ proptest! {
             let mut last = None;
             for turn in 0..turns {
                 if turn % 7 == 0 {
-                    leaders.push(Leader::take(&handle(&store), &keys(), &tokens).await.unwrap());
+                    leaders.push(Leader::take(&handle(&store), &keys(), &tokens, "").await.unwrap());
                 }
                 let newest = leaders.len() - 1;
                 // Every third turn, an earlier leader tries.

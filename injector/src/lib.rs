@@ -11,6 +11,9 @@
 //! | [`sequencers`] | the counter every sequencer is taken from (I1) | store |
 //! | [`leader`] | the leader's own fence (I3, I7) | store |
 //! | [`injector`] | the running authority: [`Injector`] and the future that drives it | store, tokio |
+//! | [`membership`] | workers, the intervals they own, and moves under way | none |
+//! | [`election`] | when a standby takes the lead | none |
+//! | [`service`] | all of it over gRPC: `pelton.injector.v1` | store, network |
 //!
 //! Using it:
 //!
@@ -50,18 +53,23 @@
 //! # Ok(()) }
 //! ```
 //!
-//! This crate opens no ports, reads no clock and spawns nothing.
+//! An [`Injector`] opens no ports, reads no clock and spawns nothing: inside one process that is all there is. For many
+//! processes [`service`] stands before it, in the binary `pelton-injector`; it is given its clocks too, answers on the
+//! port it is given, and spawns one task for each worker's stream.
 
 pub mod aggregate;
 pub mod announced;
 pub mod assign;
+pub mod election;
 pub mod end;
 pub mod graph;
 pub mod injector;
 pub mod leader;
+pub mod membership;
 pub mod options;
 pub mod report;
 pub mod sequencers;
+pub mod service;
 
 mod backoff;
 mod driver;

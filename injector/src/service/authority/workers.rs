@@ -1,0 +1,274 @@
+//! Workers and their messages.
+
+use super::{Authority, Drain, Reply, Seen};
+use crate::membership::{IntervalReign, SessionId};
+use crate::report::ReportRefused;
+use crate::service::events::Joined;
+use crate::service::hello::{self, HelloRefused};
+use crate::service::jobs::{self, Request};
+use crate::service::session::Session;
+use crate::service::wire;
+use pelton_proto::Malformed;
+use pelton_proto::injector::{self as proto, injector_message, request, worker_message::Kind};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+/// Workers that wait for a newer graph to be read, and calls that wait for a worker to be drained.
+const WAITING_MAX: usize = 1_024;
+/// Intervals in one request for new reigns.
+const REASSIGN_INTERVALS_MAX: usize = 1_000;
+
+impl Authority {
+    pub(super) fn join(&mut self, hello: Box<proto::Hello>, reply: Reply<Joined>) {
+        if let Err(refused) = hello::check(&hello, &self.options.pipeline, self.store.incarnation()) {
+            let _ = reply.send(Err(refused.into()));
+            return;
+        }
+        if hello.graph_version <= self.membership.graph_version() {
+            self.admit(&hello, reply);
+        } else if self.waiting.len() >= WAITING_MAX {
+            let _ = reply.send(Err(Status::unavailable("too many workers wait for a new graph; try again")));
+        } else {
+            self.waiting.push((hello, reply));
+            self.read_catalogue();
+        }
+    }
+
+    /// The graph was read again: workers that waited for it join, or have one that is not in the store.
+    pub(super) fn admit_waiting(&mut self) {
+        for (hello, reply) in std::mem::take(&mut self.waiting) {
+            let (said, known) = (hello.graph_version, self.membership.graph_version());
+            if said > known {
+                let _ = reply.send(Err(HelloRefused::GraphUnknown { said, known }.into()));
+            } else {
+                self.admit(&hello, reply);
+            }
+        }
+    }
+
+    fn admit(&mut self, hello: &proto::Hello, reply: Reply<Joined>) {
+        let session = SessionId(self.next_session);
+        let said = match wire::hello(hello, session) {
+            Ok(said) => said,
+            Err(malformed) => {
+                let _ = reply.send(Err(Status::invalid_argument(malformed.to_string())));
+                return;
+            }
+        };
+        let (worker, computations) = (said.worker.clone(), said.computations.clone());
+        let now = self.now();
+        let accepted = match self.membership.join(said, now) {
+            Ok(accepted) => accepted,
+            Err(refused) => {
+                let _ = reply.send(Err(Status::already_exists(refused.to_string())));
+                return;
+            }
+        };
+        self.next_session += 1;
+        let at = (self.options.clock)();
+        self.seen.insert(worker.clone(), Seen { joined: at, heard: at });
+        let over = CancellationToken::new();
+        let tables = self.tables.subscribe();
+        let (opened, outgoing) = Session::open(tables, self.options.control_messages_max, over.clone(), now);
+        self.sessions.insert(session, opened);
+        tracing::info!(%worker, address = hello.address, running = accepted.len(), "a worker joined");
+        self.welcome(session);
+        self.add_routes(&worker, &accepted);
+        for computation in computations {
+            let in_graph = self.injector.graph().node(computation).is_some();
+            if in_graph && !self.membership.knows(computation) {
+                self.jobs.push(jobs::fences(self.store.clone(), &self.keys, computation));
+            }
+        }
+        if reply.send(Ok(Joined { session, outgoing, over })).is_err() {
+            self.broken(session, None);
+        }
+    }
+
+    fn welcome(&mut self, session: SessionId) {
+        let lease_ms = u32::try_from(self.options.limits.lease.as_millis()).unwrap_or(u32::MAX);
+        let welcome = proto::Welcome { epoch: self.epoch.get(), lease_ms };
+        self.tell(session, wire::message(injector_message::Kind::Welcome(welcome)));
+        self.tell_all_routes(session);
+    }
+
+    /// A stream ended: by the worker, by the connection, or because of what came on it.
+    pub(super) fn broken(&mut self, session: SessionId, why: Option<Status>) {
+        self.membership.broken(session, self.now());
+        if let Some(ended) = self.sessions.remove(&session) {
+            ended.end(Some(why.unwrap_or_else(|| Status::unavailable("the stream ended; join again"))));
+        }
+    }
+
+    /// Tells a worker something; one that does not read is cut off.
+    pub(super) fn tell(&mut self, session: SessionId, message: proto::InjectorMessage) {
+        let now = self.now();
+        let Some(open) = self.sessions.get_mut(&session) else { return };
+        if open.tell(message, now).is_err() {
+            tracing::warn!(session = session.0, "a worker does not read its messages and is cut off");
+            let why = Status::unavailable("too slow: messages were not read; join again");
+            self.broken(session, Some(why));
+        }
+    }
+
+    pub(super) fn message(&mut self, session: SessionId, message: proto::WorkerMessage) {
+        let Some(worker) = self.membership.worker_of(session).cloned() else { return };
+        let now = self.now();
+        self.membership.heard(session, now);
+        let heard = (self.options.clock)();
+        if let Some(seen) = self.seen.get_mut(&worker) {
+            seen.heard = heard;
+        }
+        let is_heartbeat = message.kind.is_none();
+        if let Err(malformed) = self.kind(session, message) {
+            self.broken(session, Some(Status::invalid_argument(malformed.to_string())));
+            return;
+        }
+        let quiet = self.sessions.get(&session).map(|open| open.quiet(now)).unwrap_or_default();
+        if is_heartbeat || quiet >= self.options.limits.lease / 3 {
+            self.tell(session, proto::InjectorMessage { kind: None });
+        }
+    }
+
+    fn kind(&mut self, session: SessionId, message: proto::WorkerMessage) -> Result<(), Malformed> {
+        let now = self.now();
+        match message.kind {
+            None => {}
+            Some(Kind::Hello(_)) => {
+                return Err(Malformed::new("message", "a second Hello on one stream; open another stream"));
+            }
+            Some(Kind::Reports(reports)) => self.reports(session, reports.reports)?,
+            Some(Kind::Running(running)) => {
+                let reigns = wire::reigns(&running.intervals)?;
+                let accepted = self.membership.running(session, reigns);
+                if let Some(worker) = self.membership.worker_of(session).cloned() {
+                    self.add_routes(&worker, &accepted);
+                }
+            }
+            Some(Kind::Released(released)) => {
+                let reigns = wire::reigns(&released.intervals)?;
+                if !released.reason.is_empty() {
+                    let intervals = reigns.len();
+                    tracing::warn!(
+                        session = session.0,
+                        intervals,
+                        reason = released.reason,
+                        "a worker gave up"
+                    );
+                }
+                self.membership.released(session, &reigns, !released.reason.is_empty(), now);
+                for reign in &reigns {
+                    if self.board.of(reign).is_some() {
+                        self.board.vacate((reign.computation, reign.interval.last()));
+                    }
+                }
+            }
+            Some(Kind::Request(request)) => self.request(session, request)?,
+            Some(Kind::Leaving(_)) => {
+                if let Some(worker) = self.membership.worker_of(session).cloned() {
+                    self.membership.drain(&worker, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reports(&mut self, session: SessionId, reports: Vec<proto::Report>) -> Result<(), Malformed> {
+        let Some(worker) = self.membership.worker_of(session).cloned() else { return Ok(()) };
+        let mut refused: Vec<IntervalReign> = Vec::new();
+        for said in reports {
+            let report = wire::report(&said)?;
+            let (computation, interval, sequencer) = (report.computation, report.interval, report.sequencer);
+            let reign = IntervalReign { computation, interval, sequencer };
+            match self.injector.report(report) {
+                Ok(_) => self.board.report(reign, &worker, said),
+                Err(ReportRefused::Ended) => {}
+                Err(
+                    ReportRefused::NoSuchComputation { .. }
+                    | ReportRefused::NotAssigned { .. }
+                    | ReportRefused::Stale { .. }
+                    | ReportRefused::Ahead { .. },
+                ) => refused.push(reign),
+            }
+        }
+        if !refused.is_empty() {
+            self.tell(session, wire::release(&refused));
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, session: SessionId, request: proto::Request) -> Result<(), Malformed> {
+        let number = request.number;
+        let (computation, old, new) = match request.kind {
+            None => return Err(Malformed::new("request", "it asks for nothing")),
+            Some(request::Kind::Again(id)) => {
+                let reign = wire::reign(&id)?;
+                (reign.computation, vec![reign.interval], vec![reign.interval])
+            }
+            Some(request::Kind::Reassign(reassign)) => {
+                if reassign.old.len().max(reassign.new.len()) > REASSIGN_INTERVALS_MAX {
+                    let reason = format!("more than {REASSIGN_INTERVALS_MAX} intervals at once");
+                    return Err(Malformed::new("request", reason));
+                }
+                let intervals = |bounds: &[proto::Bounds]| bounds.iter().map(wire::interval).collect();
+                let (old, new): (Result<Vec<_>, _>, Result<Vec<_>, _>) =
+                    (intervals(&reassign.old), intervals(&reassign.new));
+                (reassign.computation, old?, new?)
+            }
+        };
+        if self.next_graph.is_some() {
+            self.respond(session, number, Vec::new(), "the graph is changing; ask again".to_owned());
+            return Ok(());
+        }
+        match self.membership.request(session, computation, &old, &new) {
+            Err(refused) => self.respond(session, number, Vec::new(), refused.to_string()),
+            Ok(worker) => {
+                let request = Request { session, number, computation, old, new };
+                self.journaling += 1;
+                self.jobs.push(jobs::change(self.injector.clone(), worker, request));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn respond(
+        &mut self,
+        session: SessionId,
+        number: u64,
+        assigned: Vec<proto::Assign>,
+        refused: String,
+    ) {
+        let response = proto::Response { number, assigned, refused };
+        self.tell(session, wire::message(injector_message::Kind::Response(response)));
+    }
+
+    pub(super) fn drain(&mut self, worker: &str, reply: Reply<proto::DrainResponse>) {
+        if self.drains.len() >= WAITING_MAX {
+            let _ =
+                reply.send(Err(Status::resource_exhausted("too many calls wait for workers to be drained")));
+            return;
+        }
+        let worker = worker.into();
+        match self.membership.drain(&worker, self.now()) {
+            None => {
+                let words = format!("there is no worker {worker}; Status names those there are");
+                let _ = reply.send(Err(Status::not_found(words)));
+            }
+            Some(moved) => self.drains.push(Drain { worker, moved, reply }),
+        }
+    }
+
+    pub(super) fn answer_drains(&mut self) {
+        let (membership, mut left) = (&self.membership, Vec::new());
+        for drain in self.drains.drain(..) {
+            if membership.held(&drain.worker).is_some_and(|held| held > 0) {
+                left.push(drain);
+            } else {
+                let moved = u32::try_from(drain.moved).unwrap_or(u32::MAX);
+                let _ = drain.reply.send(Ok(proto::DrainResponse { moved }));
+            }
+        }
+        left.retain(|drain| !drain.reply.is_closed());
+        self.drains = left;
+    }
+}
