@@ -17,9 +17,13 @@
 //! | [`interval`] | one task that owns one interval | I1 to I11 |
 //! | [`recovery`] | the scan after a take-over | I1, I5, I6, I8 |
 //! | [`reshape`] | split and merge | I1, I5 |
+//! | [`authority`] | the injector, in this process or elsewhere | I7 |
+//! | [`session`] | the membership of this process in a pipeline that an injector elsewhere leads | I7 |
+//! | [`peers`] | delivery to and from other processes | I4, I5, I9, I11 |
 //! | [`router`] | who owns which interval, and mail between them | |
 //! | [`worker`] | hosts intervals, starts them again when they fail | |
 
+pub(crate) mod authority;
 pub(crate) mod batch;
 pub(crate) mod bundle;
 pub(crate) mod channel;
@@ -30,11 +34,13 @@ pub(crate) mod holds;
 pub(crate) mod ids;
 pub(crate) mod interval;
 pub(crate) mod outbox;
+pub(crate) mod peers;
 pub(crate) mod recovery;
 pub(crate) mod reshape;
 pub(crate) mod router;
 pub(crate) mod rows;
 pub(crate) mod scope;
+pub(crate) mod session;
 pub(crate) mod sorted;
 pub(crate) mod timers;
 pub(crate) mod worker;

@@ -9,10 +9,12 @@
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | run on one machine | [`local`] |
+//! | give a program a command line; run on many machines | [`cli`], [`JoinedWorker`] |
 //! | choose where state is kept | [`store`] |
 //! | test a computation by hand | [`testing`] |
 //! | embed the engine | [`Engine`] |
 
+pub mod cli;
 pub mod codec;
 pub mod local;
 pub mod pipeline;
@@ -36,8 +38,8 @@ pub use engine::clock::{Clock, ClockHandle, ManualClock, WallClock};
 pub use engine::interval::IntervalOptions;
 pub use engine::router::{MailFate, MailFault, MailKind};
 pub use engine::worker::{
-    ComputationStatus, DeadLetterError, Engine, EngineOptions, PipelineFailed, PipelineStatus, ReshapeFailed,
-    StartError, StoredDeadLetter,
+    ComputationStatus, DeadLetterError, Engine, EngineOptions, JoinError, JoinedWorker, PipelineFailed,
+    PipelineStatus, ReshapeFailed, StartError, StoredDeadLetter, WorkerOptions,
 };
 pub use failure::Failure;
 pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};

@@ -8,6 +8,7 @@ use pelton_statestore::{OpenError, StoreHandle};
 /// |---|---|---|
 /// | `memory:` | a new one in memory, gone with the process | always |
 /// | `embedded:PATH` | the one in the directory PATH, made where there is none | always |
+/// | `remote:HOST:PORT` | the one that a `pelton-statestore` serves there | always |
 /// | `fdb:CLUSTER_FILE?prefix=..` | the one under a prefix of a FoundationDB cluster | with the feature `foundationdb` |
 ///
 /// # Errors
@@ -17,7 +18,7 @@ pub async fn open(url: &str) -> Result<StoreHandle, OpenError> {
     if url.starts_with("fdb:") {
         return pelton_statestore_foundationdb::open(url).await;
     }
-    pelton_statestore::open(url)
+    pelton_statestore::open(url).await
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@
 //! | [`fence`] | one writer per interval (I1), whole batches (I2), unknown outcomes settled (I3) |
 //! | [`memory`] | the backend for tests and simulation, with faults injected from a seed |
 //! | [`embedded`] | the backend for one machine: a directory, group commit, fsync by default |
+//! | [`served`] | any store, served over gRPC to other processes; the program `pelton-statestore` |
+//! | [`remote`] | the backend that is such a server, somewhere else |
 //! | [`conformance`] | the suite that every backend passes |
-//! | [`url`] | `memory:` and `embedded:PATH`, opened |
+//! | [`url`] | `memory:`, `embedded:PATH` and `remote:HOST:PORT`, opened |
 //!
 //! This crate knows nothing of computations, watermarks or dedup: it stores bytes under keys, atomically.
 
@@ -17,6 +19,8 @@ pub mod embedded;
 pub mod fence;
 pub mod keys;
 pub mod memory;
+pub mod remote;
+pub mod served;
 pub mod store;
 pub mod url;
 
@@ -26,4 +30,4 @@ pub use store::{
     Commit, CommitError, KeyRange, Limits, OpenError, Page, Precondition, ReadError, Scan, StateStore,
     StoreFault, StoreHandle, Write,
 };
-pub use url::open;
+pub use url::{open, open_secured};

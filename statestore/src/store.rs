@@ -40,10 +40,15 @@ pub trait StateStore: Send + Sync + fmt::Debug + 'static {
     /// The life of this store: a restored or cloned store has another.
     fn incarnation(&self) -> Incarnation;
 
+    /// The lives before this one that were adopted on purpose.
+    fn adopted(&self) -> Vec<Incarnation> {
+        Vec::new()
+    }
+
     /// Whether what was written in the life `written` may be taken over in this one: its own, and those before
     /// it that were adopted on purpose.
     fn adopts(&self, written: Incarnation) -> bool {
-        written == self.incarnation()
+        written == self.incarnation() || self.adopted().contains(&written)
     }
 }
 
@@ -307,7 +312,9 @@ pub enum CommitError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is none that Pelton knows.
-    #[error("{url:?} is no store: {reason}; use memory:, embedded:PATH or fdb:CLUSTER_FILE")]
+    #[error(
+        "{url:?} is no store: {reason}; use memory:, embedded:PATH, remote:HOST:PORT or fdb:CLUSTER_FILE"
+    )]
     Url {
         /// What was given.
         url: String,

@@ -1,7 +1,8 @@
 //! The command line.
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
+use pelton::cli::{GraphArgs, WorkerArgs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,6 +37,19 @@ pub(crate) struct Arguments {
     /// Only draw report.html again, from the files in the output directory.
     #[arg(long)]
     pub(crate) report_only: bool,
+
+    /// What to do; without a command everything runs in this process.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What else the program can be told to do.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Join the pipeline that an injector leads, and run what it assigns. All workers share the outputs' directory.
+    Worker(Box<WorkerArgs>),
+    /// Show the computations and streams.
+    Graph(GraphArgs),
 }
 
 impl Arguments {

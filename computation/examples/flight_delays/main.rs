@@ -28,9 +28,10 @@ mod usual;
 mod watch;
 
 use anyhow::{Context, Result};
-use arguments::Arguments;
+use arguments::{Arguments, Command};
 use clap::Parser;
 use outputs::Outputs;
+use pelton::cli;
 use pelton::local::{self, LocalOptions, Outcome};
 use pelton::{Clock, WallClock};
 use std::path::{Path, PathBuf};
@@ -70,6 +71,13 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
     pipeline::check(&input, arguments)?;
     let outputs = Outputs::claim(&arguments.output, &input)?;
     let pipeline = pipeline::build(&input, &outputs, arguments)?;
+    let command = arguments.command.clone().map(|command| match command {
+        Command::Worker(arguments) => cli::Command::Worker(*arguments),
+        Command::Graph(arguments) => cli::Command::Graph(arguments),
+    });
+    if let Some(command) = command {
+        return cli::perform(pipeline, command).await.map_err(anyhow::Error::from_boxed);
+    }
     let earlier = outputs.begin()?;
     let began = WallClock.now();
     let done = local::run(pipeline, LocalOptions::new(arguments.store())).await?;

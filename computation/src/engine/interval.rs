@@ -5,6 +5,7 @@
 //! | [`core`] | everything the interval holds; taking in mail and admitting records (I4, I6, I9) |
 //! | [`calls`] | what becomes of a call: kept, tried again, parked, given up (I8, I10) |
 //! | [`commit`] | sealing a batch, and what follows once it has committed (I1 to I5) |
+//! | [`load`] | how much work it is |
 //! | [`replay`] | dead letters, from the store to the queue of their key (I10) |
 //! | [`report`] | the one number that says how far it is (I6, I7) |
 //! | [`sweep`] | expired state, removed |
@@ -19,6 +20,7 @@
 pub(crate) mod calls;
 pub(crate) mod commit;
 pub(crate) mod core;
+pub(crate) mod load;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod sweep;

@@ -1,10 +1,15 @@
-//! Who owns which interval in this process, and mail between them.
+//! Who owns which interval, here or in another process, and mail between them.
 //!
 //! The table is replaced as a whole whenever an interval starts, stops, splits or merges; every task holds a
 //! snapshot and takes up the next when told.
+//!
+//! Of two routes that overlap, that with the larger sequencer is right: sequencers are handed out in the order of
+//! assignments, so news of other processes may come late, twice and in any order. A wrong route costs time
+//! only: what is sent along it is not acknowledged, and goes to the right owner when that is known (I5).
 
 use super::channel::{Address, Delivery, Party};
 use super::outbox::Routes;
+use super::peers::{Outbound, Returns};
 use pelton_domain::{KeyInterval, KeyPosition};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -22,8 +27,14 @@ pub(crate) enum Mail {
     Refuse { from: Party, epoch: u64 },
 }
 
-/// Where an interval's mail goes. It is bounded by the credit of its senders.
-pub(crate) type Mailbox = mpsc::UnboundedSender<Mail>;
+/// Where an interval's mail goes. What waits in it is bounded by the credit of its senders.
+#[derive(Clone, Debug)]
+pub(crate) enum Mailbox {
+    /// To its task, in this process.
+    Here(mpsc::UnboundedSender<Mail>),
+    /// To another process.
+    Away(Outbound),
+}
 
 /// Something that may lose, repeat or reorder mail, for tests: returns what is to be delivered instead.
 pub type MailFault = Arc<dyn Fn(MailKind) -> MailFate + Send + Sync>;
@@ -66,6 +77,7 @@ pub(crate) struct RouteTable {
     subscribers: Arc<BTreeMap<(u32, u32), Vec<u32>>>,
     fault: Option<MailFault>,
     late: Arc<std::sync::Mutex<Vec<(Party, Mail)>>>,
+    returns: Returns,
 }
 
 impl fmt::Debug for RouteTable {
@@ -98,11 +110,69 @@ impl RouteTable {
     }
 
     fn deliver(&self, to: Party, mail: Mail) {
-        let route = self.intervals.get(&to.address.computation).and_then(|i| i.get(&to.address.first));
-        if let Some(route) = route.filter(|route| route.party == to) {
+        match self.mailbox(to) {
             // A closed mailbox is an interval that has just stopped: the same as one that is no more.
-            let _ = route.mailbox.send(mail);
+            Some(Mailbox::Here(mailbox)) => drop(mailbox.send(mail)),
+            Some(Mailbox::Away(outbound)) if matches!(mail, Mail::Deliver { .. }) => outbound.send(to, mail),
+            // Answers go back over the stream that the delivery came by, whatever is known of its sender.
+            Some(Mailbox::Away(_)) | None => self.returns.answer(to, &mail),
         }
+    }
+
+    fn mailbox(&self, party: Party) -> Option<&Mailbox> {
+        let route = self.intervals.get(&party.address.computation)?.get(&party.address.first)?;
+        (route.party == party).then_some(&route.mailbox)
+    }
+
+    /// The mailbox of a reign in this process.
+    pub(crate) fn here(&self, party: Party) -> Option<&mpsc::UnboundedSender<Mail>> {
+        match self.mailbox(party)? {
+            Mailbox::Here(mailbox) => Some(mailbox),
+            Mailbox::Away(_) => None,
+        }
+    }
+
+    /// Where the owner of `position` is, if that is another process.
+    pub(crate) fn away(
+        &self,
+        computation: u32,
+        position: KeyPosition,
+    ) -> Option<(KeyInterval, Party, &Outbound)> {
+        let (_, route) = self.intervals.get(&computation)?.range(..=position).next_back()?;
+        match &route.mailbox {
+            Mailbox::Away(outbound) if route.interval.contains(position) => {
+                Some((route.interval, route.party, outbound))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether any route leads to the process of `outbound`.
+    pub(crate) fn leads_to(&self, outbound: &Outbound) -> bool {
+        let mut routes = self.intervals.values().flat_map(BTreeMap::values);
+        routes.any(|route| matches!(&route.mailbox, Mailbox::Away(other) if other.is_same(outbound)))
+    }
+
+    /// Puts a route in the place of all that it overlaps, unless one of them is newer. Returns whether it did.
+    fn put(&mut self, route: Route) -> bool {
+        let routes = self.intervals.entry(route.party.address.computation).or_default();
+        let overlapping: Vec<KeyPosition> = routes
+            .range(..=route.interval.last())
+            .rev()
+            .take_while(|(_, other)| other.interval.overlaps(route.interval))
+            .map(|(first, _)| *first)
+            .collect();
+        let newer = |first: &KeyPosition| {
+            routes.get(first).is_some_and(|other| other.party.sequencer >= route.party.sequencer)
+        };
+        if overlapping.iter().any(newer) {
+            return false;
+        }
+        for first in overlapping {
+            routes.remove(&first);
+        }
+        routes.insert(route.party.address.first, route);
+        true
     }
 }
 
@@ -140,27 +210,42 @@ impl Router {
         self.changed.subscribe()
     }
 
-    /// `party` owns `interval` from now on.
-    pub(crate) fn add(&self, interval: KeyInterval, party: Party, mailbox: Mailbox) {
+    /// `party` owns `interval` from now on, and is run here.
+    pub(crate) fn add(&self, interval: KeyInterval, party: Party, mailbox: mpsc::UnboundedSender<Mail>) {
+        self.update(|table| table.put(Route { interval, party, mailbox: Mailbox::Here(mailbox) }));
+    }
+
+    /// Other processes run these, as far as is known.
+    pub(crate) fn add_away(&self, routes: Vec<(KeyInterval, Party, Outbound)>) {
         self.update(|table| {
-            let route = Route { interval, party, mailbox };
-            table.intervals.entry(party.address.computation).or_default().insert(party.address.first, route);
+            routes.into_iter().fold(false, |changed, (interval, party, outbound)| {
+                table.put(Route { interval, party, mailbox: Mailbox::Away(outbound) }) || changed
+            })
         });
+    }
+
+    /// The ways back to senders in other processes.
+    pub(crate) fn returns(&self) -> Returns {
+        self.table().returns.clone()
     }
 
     /// `party` owns nothing any more.
     pub(crate) fn remove(&self, party: Party) {
         self.update(|table| {
-            if let Some(intervals) = table.intervals.get_mut(&party.address.computation) {
-                intervals.retain(|_, route| route.party != party);
-            }
+            let Some(intervals) = table.intervals.get_mut(&party.address.computation) else { return false };
+            let before = intervals.len();
+            intervals.retain(|_, route| route.party != party);
+            intervals.len() < before
         });
     }
 
-    fn update(&self, change: impl FnOnce(&mut RouteTable)) {
+    /// Changes the table, and tells of it where `change` says that it did.
+    fn update(&self, change: impl FnOnce(&mut RouteTable) -> bool) {
         let mut guard = self.table.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut table = RouteTable::clone(&guard);
-        change(&mut table);
+        if !change(&mut table) {
+            return;
+        }
         *guard = Arc::new(table);
         drop(guard);
         self.changed.send_replace(());

@@ -294,7 +294,7 @@ impl Rows {
         }
     }
 
-    #[cfg(test)]
+    /// Bytes of everything in it.
     pub(crate) fn cached_bytes(&self) -> usize {
         self.bytes
     }

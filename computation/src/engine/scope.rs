@@ -157,6 +157,11 @@ impl Scope {
         Ok(())
     }
 
+    /// Bytes in the state cache.
+    pub(crate) fn cached_bytes(&self) -> usize {
+        self.rows.cached_bytes()
+    }
+
     fn cell_name(&self, cell: u16) -> &'static str {
         self.spec.cell_names.get(usize::from(cell)).copied().unwrap_or("?")
     }

@@ -1,36 +1,51 @@
 //! A worker: hosts intervals of a pipeline, and takes them over again when they fail.
 //!
-//! [`Engine`] is a worker with the injector in the same process: what the local runner and the tests use.
+//! | module | what |
+//! |---|---|
+//! | [`engine`] | a worker with the injector in the same process: what the local runner and the tests use |
+//! | [`joined`] | a worker of a pipeline that an injector elsewhere leads |
+//! | [`by_hand`] | one interval, driven step by step |
+//! | [`open`] | the catalogue and the first fences |
+//! | [`control`], [`dead_letters`], [`status`] | what can be asked of it |
+//! | [`inspect`] | what can be asked from outside |
 
 pub(crate) mod by_hand;
 mod control;
 mod dead_letters;
+mod engine;
+mod inspect;
+mod joined;
 mod open;
 mod status;
 
 pub use control::{PipelineFailed, ReshapeFailed};
 pub use dead_letters::{DeadLetterError, StoredDeadLetter};
+pub use engine::Engine;
+pub use joined::{JoinError, JoinedWorker, WorkerOptions};
 pub use open::StartError;
 pub(crate) use open::refuse_other_pipelines;
-pub(crate) use status::IntervalStatus;
 pub use status::{ComputationStatus, PipelineStatus};
+pub(crate) use status::{Figures, IntervalStatus};
 
+use super::authority::Authority;
 use super::bundle::{Processor, panic_message};
 use super::channel::Party;
 use super::clock::{ClockHandle, WallClock};
 use super::interval::IntervalOptions;
+use super::interval::load::LoadMeter;
 use super::interval::task::{Ended, IntervalTask, Request, Stopped};
 use super::interval::written::{WriteBudget, Written};
 use super::recovery::{Recovery, id_floor};
 use super::router::{MailFault, Router, address};
-use crate::pipeline::{ComputationSpec, ErasedStep, Pipeline};
+use crate::pipeline::{Bound, ComputationSpec, ErasedStep};
 use futures_util::FutureExt;
-use pelton_domain::{Key, KeyInterval, Name};
-use pelton_injector::{Assigned, Injector, InjectorOptions, Worker};
-use pelton_statestore::fence::{Tokens, random_tokens, take_over};
+use pelton_domain::{Key, KeyInterval, Name, Sequencer};
+use pelton_injector::{Assigned, Worker};
+use pelton_statestore::fence::{Fence, Tokens, random_tokens, take_over};
 use pelton_statestore::{ComputationKeys, PipelineKeys, Reign, StoreHandle};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
@@ -90,6 +105,14 @@ struct Running {
     requests: mpsc::Sender<Request>,
     /// Ends with the reign, when it was stopped.
     task: JoinHandle<Option<Stopped>>,
+    /// The sequencer of the newest reign over it here.
+    reign: Arc<AtomicU64>,
+}
+
+impl Running {
+    fn reign(&self) -> Sequencer {
+        Sequencer::new(self.reign.load(Ordering::Acquire)).unwrap_or(Sequencer::MIN)
+    }
 }
 
 /// What outlives the reigns of one interval.
@@ -97,6 +120,7 @@ struct Life {
     stop: CancellationToken,
     status: Arc<IntervalStatus>,
     requests: Arc<AsyncMutex<mpsc::Receiver<Request>>>,
+    reign: Arc<AtomicU64>,
 }
 
 /// Requests that wait for one interval.
@@ -106,64 +130,30 @@ struct Shared {
     name: Name,
     store: StoreHandle,
     options: EngineOptions,
-    injector: Injector,
+    authority: Authority,
     router: Router,
     computations: BTreeMap<u32, Hosted>,
     failure: watch::Sender<Option<String>>,
 }
 
-/// A pipeline that runs in this process.
-pub struct Engine {
-    shared: Arc<Shared>,
-    driver: JoinHandle<()>,
-}
-
-impl std::fmt::Debug for Engine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Engine({})", self.shared.name)
-    }
-}
-
 /// The longest wait between two take-overs of an interval that keeps failing.
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(5);
 
-impl Engine {
-    /// Opens the pipeline on `store` and starts every interval where it was.
-    ///
-    /// # Errors
-    /// [`StartError`], which says what to do.
-    pub async fn start(
-        pipeline: Pipeline,
-        store: StoreHandle,
-        options: EngineOptions,
-    ) -> Result<Self, StartError> {
-        let clock = options.clock.clone();
-        let injector_options = InjectorOptions::new(Arc::new(move || clock.now()));
-        let engine = Self::open(pipeline, store, options, injector_options).await?;
-        for number in engine.shared.computations.keys().copied() {
-            engine.shared.clone().start_computation(number).await?;
-        }
-        Ok(engine)
+impl Shared {
+    fn hosted(&self, computation: u32) -> Option<&Hosted> {
+        self.computations.get(&computation)
     }
 
-    /// Opens the pipeline on `store`; no interval runs yet.
-    async fn open(
-        pipeline: Pipeline,
+    /// A worker of the pipeline that `bound` is, which runs nothing yet.
+    fn new(
+        name: Name,
         store: StoreHandle,
         options: EngineOptions,
-        injector_options: InjectorOptions,
-    ) -> Result<Self, StartError> {
-        let Pipeline { name, steps, .. } = pipeline;
-        let bound = open::bind(&store, &name, &steps).await?;
+        authority: Authority,
+        bound: Bound,
+        steps: Vec<ErasedStep>,
+    ) -> Self {
         let keys = PipelineKeys::new(&name);
-        let graph = open::injector_graph(&bound)?;
-        let (injector, driver) =
-            Injector::start(store.clone(), keys.clone(), graph, options.tokens.clone(), injector_options)
-                .await?;
-        let driver = tokio::spawn(async move {
-            let end = driver.await;
-            tracing::debug!(%end, "the injector has ended");
-        });
         let router = Router::new(bound.subscribers, options.mail_fault.clone());
         let host = |(spec, step): (ComputationSpec, ErasedStep)| {
             let keys = keys.computation(spec.number);
@@ -171,45 +161,22 @@ impl Engine {
         };
         let computations = bound.specs.into_iter().zip(steps).map(host).collect();
         let failure = watch::Sender::new(None);
-        let shared = Arc::new(Shared { name, store, options, injector, router, computations, failure });
-        Ok(Self { shared, driver })
+        Self { name, store, options, authority, router, computations, failure }
     }
 
-    /// The pipeline's name.
-    #[must_use]
-    pub fn name(&self) -> &Name {
-        &self.shared.name
-    }
-}
-
-impl Shared {
-    fn hosted(&self, computation: u32) -> Option<&Hosted> {
-        self.computations.get(&computation)
-    }
-
-    async fn start_computation(self: Arc<Self>, number: u32) -> Result<(), StartError> {
-        for assigned in self.assign(number).await? {
-            self.clone().spawn(number, assigned, None);
-        }
-        Ok(())
-    }
-
-    /// Makes the computation's fences, where it has none, and assigns its intervals to this worker.
-    async fn assign(&self, number: u32) -> Result<Vec<Assigned>, StartError> {
-        let Some(hosted) = self.hosted(number) else { return Ok(Vec::new()) };
+    /// The fences of a computation; where it has none yet, they are made, with its first timers.
+    async fn fences(&self, hosted: &Hosted) -> Result<Vec<Fence>, pelton_statestore::TakeOverError> {
         let count = hosted.spec.options.intervals.unwrap_or(self.options.intervals);
         let start = open::start_timers(hosted, self.options.clock.now());
         let intervals = KeyInterval::partition(count);
-        let fences = pelton_statestore::fence::create_fences(
+        pelton_statestore::fence::create_fences(
             &self.store,
             &hosted.keys,
             &intervals,
             start,
             &self.options.tokens,
-        );
-        let fences = fences.await?;
-        let wanted = fences.iter().map(|fence| (fence.interval, self.options.worker.clone())).collect();
-        Ok(self.injector.assign(number, wanted).await?)
+        )
+        .await
     }
 
     /// Starts the task that keeps one interval running; `reign` is given where it was just split or merged.
@@ -218,15 +185,33 @@ impl Shared {
         let (stop, status) = (CancellationToken::new(), Arc::new(IntervalStatus::default()));
         let interval = assigned.assignment.interval;
         let (requests, received) = mpsc::channel(REQUESTS_MAX);
+        let number = Arc::new(AtomicU64::new(assigned.assignment.sequencer.get()));
         let life = Life {
             stop: stop.clone(),
             status: status.clone(),
             requests: Arc::new(AsyncMutex::new(received)),
+            reign: number.clone(),
         };
-        let task = self.clone().supervise(computation, assigned, reign, life);
-        let task = tokio::spawn(task);
+        let shared = self.clone();
+        let mine = status.clone();
         let mut running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.insert(interval, Running { stop, status, requests, task });
+        let task = tokio::spawn(async move {
+            let stopped = shared.clone().supervise(computation, assigned, reign, life).await;
+            shared.forget(computation, interval, &mine);
+            stopped
+        });
+        running.insert(interval, Running { stop, status, requests, task, reign: number });
+    }
+
+    /// An interval's task has ended by itself: where it was not asked to, it is another's now.
+    fn forget(&self, computation: u32, interval: KeyInterval, status: &Arc<IntervalStatus>) {
+        let (Authority::Joined(_), Some(hosted)) = (&self.authority, self.hosted(computation)) else {
+            return;
+        };
+        let mut running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.get(&interval).is_some_and(|running| Arc::ptr_eq(&running.status, status)) {
+            running.remove(&interval);
+        }
     }
 
     /// Takes the interval over and runs it, again and again, until it is stopped or cannot go on.
@@ -253,6 +238,14 @@ impl Shared {
                     return None;
                 }
                 Ended::Abandoned(reason) => reason,
+                Ended::Gone(reason) => {
+                    let address = address(computation, interval);
+                    let party = Party { address, sequencer: assigned.assignment.sequencer };
+                    if self.authority.gone(interval, party, &reason) {
+                        return None;
+                    }
+                    reason
+                }
             };
             tracing::warn!(computation, %interval, reason, "an interval was abandoned and is taken over again");
             metrics::counter!("pelton_intervals_abandoned_total").increment(1);
@@ -261,13 +254,14 @@ impl Shared {
                 () = tokio::time::sleep(delay) => {}
             }
             delay = (delay * 2).min(RESTART_DELAY_MAX);
-            match self.injector.assign(computation, vec![(interval, self.options.worker.clone())]).await {
-                Ok(mut again) => match again.pop() {
-                    Some(next) => assigned = next,
-                    None => return None,
-                },
-                Err(error) => {
-                    self.fail(error.to_string());
+            match self.authority.again(computation, interval, assigned.assignment.sequencer).await {
+                Ok(Some(next)) => {
+                    life.reign.store(next.assignment.sequencer.get(), Ordering::Release);
+                    assigned = next;
+                }
+                Ok(None) => return None,
+                Err(reason) => {
+                    self.fail(reason);
                     return None;
                 }
             }
@@ -285,10 +279,12 @@ impl Shared {
             Ok(task) => task,
             Err(ended) => return ended,
         };
-        let party = task.core.me;
+        let (interval, party) = (task.core.interval, task.core.me);
+        self.authority.running(interval, party, &life.status);
         let ended = task.run().await;
         life.status.unobserved();
         self.router.remove(party);
+        self.authority.ended(party);
         ended
     }
 
@@ -329,7 +325,7 @@ impl Shared {
             spec: &hosted.spec,
             options: self.options.interval,
             clock: &self.options.clock,
-            id_floor: id_floor(&self.injector.announced()),
+            id_floor: id_floor(&self.authority.announced()),
         };
         let table = self.router.table();
         let core = match recovery.recover(&reign, &*table).await {
@@ -352,7 +348,7 @@ impl Shared {
             reign,
             mailbox: mail,
             router: self.router.clone(),
-            injector: self.injector.clone(),
+            authority: self.authority.clone(),
             clock: self.options.clock.clone(),
             stop: life.stop.clone(),
             status: life.status.clone(),
@@ -360,6 +356,7 @@ impl Shared {
             answers: Vec::new(),
             budget: WriteBudget::new(&hosted.spec.name),
             writing: Written::default(),
+            meter: LoadMeter::default(),
         })
     }
 
@@ -376,7 +373,8 @@ impl Shared {
 fn after_take_over(error: &pelton_statestore::TakeOverError) -> Ended {
     use pelton_statestore::TakeOverError as E;
     match error {
-        E::Superseded { .. } | E::NoSuchInterval { .. } => Ended::Abandoned(error.to_string()),
+        E::Superseded { .. } => Ended::Abandoned(error.to_string()),
+        E::NoSuchInterval { .. } => Ended::Gone(error.to_string()),
         E::OtherIncarnation { .. } | E::Malformed(_) | E::Fatal(_) => Ended::Failed(error.to_string()),
     }
 }

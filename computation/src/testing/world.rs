@@ -86,7 +86,7 @@ impl World {
                         return Ok(());
                     }
                 }
-                Err(Ended::Abandoned(_)) => self.take_over().await?,
+                Err(Ended::Abandoned(_) | Ended::Gone(_)) => self.take_over().await?,
                 Err(Ended::Failed(reason)) => return Err(self.stop(reason).await),
                 Err(Ended::Stopped(_)) => return Err(self.stop("it was stopped".to_owned()).await),
             }
@@ -132,7 +132,7 @@ impl World {
                     }
                     return Ok(());
                 }
-                Err(Ended::Abandoned(_)) => {}
+                Err(Ended::Abandoned(_) | Ended::Gone(_)) => {}
                 Err(Ended::Failed(reason)) => return Err(self.stop(reason).await),
                 Err(Ended::Stopped(_)) => return Err(self.stop("it was stopped".to_owned()).await),
             }
@@ -149,7 +149,9 @@ impl World {
                 // While commits are held it is not durable, and so it is not answered.
                 Ok(answer.now_or_never().and_then(Result::ok).unwrap_or(0))
             }
-            Err(Ended::Failed(reason) | Ended::Abandoned(reason)) => Err(self.stop(reason).await),
+            Err(Ended::Failed(reason) | Ended::Abandoned(reason) | Ended::Gone(reason)) => {
+                Err(self.stop(reason).await)
+            }
             Err(Ended::Stopped(_)) => Err(self.stop("it was stopped".to_owned()).await),
         }
     }

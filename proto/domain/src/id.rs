@@ -89,6 +89,9 @@ impl fmt::Display for RecordId {
 pub struct Sequencer(NonZeroU64);
 
 impl Sequencer {
+    /// The first there is.
+    pub const MIN: Self = Self(NonZeroU64::MIN);
+
     /// The sequencer numbered `number`; `None` for 0, which stands for "nobody" in stores.
     #[must_use]
     pub fn new(number: u64) -> Option<Self> {

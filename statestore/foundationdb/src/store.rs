@@ -124,7 +124,7 @@ impl StateStore for FoundationDb {
         self.incarnation
     }
 
-    fn adopts(&self, written: Incarnation) -> bool {
-        written == self.incarnation || self.adopted.contains(&written)
+    fn adopted(&self) -> Vec<Incarnation> {
+        self.adopted.clone()
     }
 }

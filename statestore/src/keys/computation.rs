@@ -136,6 +136,12 @@ impl ComputationKeys {
         self.positions(kind::TIMER, interval)
     }
 
+    /// All timers of `key`.
+    #[must_use]
+    pub fn timers_of_key(&self, key: &Key) -> KeyRange {
+        KeyRange::of_prefix(&self.of_key(kind::TIMER, key, 0))
+    }
+
     /// Reads a timer key.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ impl Core {
     }
 
     /// The report to send, if there is news: an advance at once, a mere renewal of the promise now and then.
-    pub(crate) fn next_report(&mut self) -> Option<IntervalReport> {
+    pub(crate) fn next_report(&mut self, load: Load) -> Option<IntervalReport> {
         let (low_watermark, what) = self.low_watermark();
         let now = self.scope.now;
         let renewal = self.reported.at.is_none_or(|at| at.plus(self.options.promise_interval) <= now);
@@ -57,7 +57,7 @@ impl Core {
             low_watermark,
             oldest_unacknowledged,
             holder: Some(Holder { what, key }),
-            load: Load::default(),
+            load,
         })
     }
 

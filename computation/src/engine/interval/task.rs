@@ -3,6 +3,7 @@
 //! Nothing in the path of a record waits for a tick: a record that arrives at an idle interval runs and is
 //! committed at once, and those that arrive during that commit form the next batch.
 
+use super::super::authority::Authority;
 use super::super::batch::SealedBatch;
 use super::super::bundle::{Bundle, Processor};
 use super::super::clock::ClockHandle;
@@ -10,11 +11,12 @@ use super::super::outbox::Routes;
 use super::super::router::{Mail, RouteTable, Router};
 use super::commit::Committed;
 use super::core::Core;
+use super::load::LoadMeter;
 use super::written::{WriteBudget, Written};
 use crate::engine::worker::IntervalStatus;
 use crate::timer::TimeDomain;
 use pelton_domain::{CommitNumber, ProcessingTime, SystemTime};
-use pelton_injector::{AnnouncedTable, Injector, ReportRefused};
+use pelton_injector::{AnnouncedTable, ReportRefused};
 use pelton_statestore::{FencedError, Reign};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,8 @@ pub(crate) enum Ended {
     Stopped(Box<Stopped>),
     /// Another owns the interval, or its state here is in doubt: take it over afresh, if it is still ours.
     Abandoned(String),
+    /// There is no interval of these bounds any more.
+    Gone(String),
     /// The store or the injector is gone for good.
     Failed(String),
 }
@@ -63,13 +67,14 @@ pub(crate) struct IntervalTask {
     pub(crate) requests: Arc<Mutex<mpsc::Receiver<Request>>>,
     pub(crate) answers: Vec<(CommitNumber, oneshot::Sender<usize>, usize)>,
     pub(crate) router: Router,
-    pub(crate) injector: Injector,
+    pub(crate) authority: Authority,
     pub(crate) clock: ClockHandle,
     pub(crate) stop: CancellationToken,
     pub(crate) status: Arc<IntervalStatus>,
     pub(crate) budget: WriteBudget,
     /// What the commit under way writes.
     pub(crate) writing: Written,
+    pub(crate) meter: LoadMeter,
 }
 
 pub(crate) type CommitTask = JoinHandle<(Reign, Result<(), FencedError>)>;
@@ -78,7 +83,7 @@ impl IntervalTask {
     /// Runs until the end of the reign.
     pub(crate) async fn run(mut self) -> Ended {
         let mut routes = self.router.changes();
-        let mut announced = self.injector.subscribe();
+        let mut announced = self.authority.subscribe();
         let mut table = self.router.table();
         let requests = self.requests.clone();
         let mut requests = requests.lock().await;
@@ -176,6 +181,7 @@ impl IntervalTask {
         }
         self.core.outbox.resend(self.core.options.resend_after, self.core.scope.now);
         self.send(table);
+        self.meter.worked(self.core.scope.now, self.clock.now());
         self.report()
     }
 
@@ -224,7 +230,7 @@ impl IntervalTask {
     }
 
     pub(crate) fn apply(&mut self, table: &AnnouncedTable) {
-        let graph = self.injector.graph();
+        let graph = self.authority.graph();
         let computation = self.core.me.address.computation;
         self.core
             .apply_announced(graph.input_watermark(computation, table), graph.horizon(computation, table));
@@ -287,9 +293,9 @@ impl IntervalTask {
 
     fn report(&mut self) -> Result<(), Ended> {
         self.status.observe(&self.core);
-        let Some(report) = self.core.next_report() else { return Ok(()) };
-        match self.injector.report(report) {
-            Ok(_) => Ok(()),
+        let Some(report) = self.core.next_report(self.meter.load(&self.core)) else { return Ok(()) };
+        match self.authority.report(report) {
+            Ok(()) => Ok(()),
             Err(refused @ (ReportRefused::Stale { .. } | ReportRefused::NotAssigned { .. })) => {
                 Err(Ended::Abandoned(refused.to_string()))
             }

@@ -40,7 +40,7 @@ impl Engine {
     pub(crate) async fn assign_whole(&self, computation: &str) -> Result<(u32, Assigned), StartError> {
         let number = self.number(computation).unwrap_or(0);
         let whole = vec![(KeyInterval::FULL, self.shared.options.worker.clone())];
-        let assigned = self.shared.injector.assign(number, whole).await?.pop();
+        let assigned = self.injector.assign(number, whole).await?.pop();
         Ok((number, assigned.ok_or(AssignError::Ended(End::Abandoned))?))
     }
 }
@@ -66,7 +66,7 @@ impl ByHand {
         self.kill().await;
         let shared = &self.engine.shared;
         let failed = |error: StartError| Ended::Failed(error.to_string());
-        let assigned = shared.assign(self.computation).await.map_err(failed)?;
+        let assigned = self.engine.assign(self.computation).await.map_err(failed)?;
         let [assigned] = assigned.as_slice() else {
             let count = assigned.len();
             return Err(Ended::Failed(format!(
@@ -78,11 +78,12 @@ impl ByHand {
             stop: CancellationToken::new(),
             status: Arc::new(IntervalStatus::default()),
             requests: Arc::new(AsyncMutex::new(requests)),
+            reign: Arc::default(),
         };
         let mut task = shared.take_over(self.computation, assigned, None, &life).await?;
         let table = shared.router.table();
         task.core.scope.now = shared.options.clock.now();
-        task.apply(&shared.injector.announced());
+        task.apply(&shared.authority.announced());
         task.reroute(&table);
         self.driven = Some(Driven { task, commit: None, table });
         Ok(())
@@ -111,11 +112,11 @@ impl ByHand {
     /// commit. It waits for the end of the commit, or until `held` says that the commit is being held.
     /// Returns whether anything happened.
     pub(crate) async fn turn(&mut self, held: impl Future<Output = ()>) -> Result<bool, Ended> {
-        announcements(&self.engine.shared.injector).await?;
+        announcements(&self.engine.injector).await?;
         let Some(Driven { task, commit, table }) = &mut self.driven else {
             return Err(Ended::Abandoned("it is not running".into()));
         };
-        let announced = task.injector.announced();
+        let announced = task.authority.announced();
         task.apply(&announced);
         let mut busy = false;
         while let Ok(mail) = task.mailbox.try_recv() {
@@ -138,7 +139,7 @@ impl ByHand {
                 busy = true;
             }
         }
-        announcements(&self.engine.shared.injector).await?;
+        announcements(&self.engine.injector).await?;
         Ok(busy)
     }
 
@@ -197,7 +198,7 @@ impl ByHand {
     }
 
     pub(crate) fn injector(&self) -> &Injector {
-        &self.engine.shared.injector
+        &self.engine.injector
     }
 }
 

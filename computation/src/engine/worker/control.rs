@@ -3,7 +3,7 @@
 use super::{Engine, Running, Shared};
 use crate::engine::interval::task::Stopped;
 use crate::engine::reshape::{ReshapeError, reshape};
-use pelton_domain::{KeyInterval, KeyPosition, SystemTime};
+use pelton_domain::{KeyInterval, KeyPosition, Sequencer, SystemTime};
 use pelton_statestore::fence::reign::Part;
 use std::sync::{Arc, PoisonError};
 
@@ -41,7 +41,7 @@ impl Engine {
     /// # Errors
     /// [`PipelineFailed`] where it cannot go on.
     pub async fn finished(&self) -> Result<(), PipelineFailed> {
-        let mut announced = self.shared.injector.subscribe();
+        let mut announced = self.injector.subscribe();
         let mut failure = self.shared.failure.subscribe();
         loop {
             if let Some(reason) = failure.borrow_and_update().clone() {
@@ -52,7 +52,7 @@ impl Engine {
             }
             tokio::select! {
                 changed = announced.changed() => if changed.is_err() {
-                    let end = self.shared.injector.end().map_or("it is gone".into(), |end| end.to_string());
+                    let end = self.injector.end().map_or("it is gone".into(), |end| end.to_string());
                     return Err(PipelineFailed { reason: format!("the injector ended: {end}") });
                 },
                 _ = failure.changed() => {}
@@ -73,19 +73,8 @@ impl Engine {
 
     /// Stops every interval once what it has begun is committed.
     pub async fn stop(self) {
-        let mut tasks = Vec::new();
-        for hosted in self.shared.computations.values() {
-            let running = std::mem::take(&mut *hosted.running.lock().unwrap_or_else(PoisonError::into_inner));
-            for running in running.into_values() {
-                running.stop.cancel();
-                tasks.push(running.task);
-            }
-        }
-        for task in tasks {
-            // A task that panicked has nothing left to commit.
-            let _ = task.await;
-        }
-        self.shared.injector.stop();
+        self.shared.stop_all().await;
+        self.injector.stop();
         let _ = self.driver.await;
     }
 
@@ -148,23 +137,35 @@ impl Engine {
     ) -> Result<(), ReshapeFailed> {
         let number =
             self.number(name).ok_or_else(|| ReshapeFailed(format!("there is no computation {name}")))?;
-        let stopped = self.shared.stop_intervals(number, &old).await;
-        let shared = &self.shared;
-        let done = match stopped {
-            Some(stopped) => shared.reshape_stopped(number, &old, &new, stopped).await,
-            None => Err("an interval did not stop with its reign".to_owned()),
-        };
-        if let Err(reason) = done {
-            shared.restart(number, old).await.map_err(ReshapeFailed)?;
-            return Err(ReshapeFailed(reason));
-        }
-        Ok(())
+        self.shared.reshape(number, old, new).await
     }
 }
 
 impl Shared {
+    /// Stops the intervals `old`, and goes on with `new` in their place; where that fails, with `old`.
+    pub(super) async fn reshape(
+        self: &Arc<Self>,
+        computation: u32,
+        old: Vec<KeyInterval>,
+        new: Vec<KeyInterval>,
+    ) -> Result<(), ReshapeFailed> {
+        let done = match self.stop_intervals(computation, &old).await {
+            Some(stopped) => self.reshape_stopped(computation, &old, &new, stopped).await,
+            None => Err("an interval did not stop with its reign".to_owned()),
+        };
+        if let Err(reason) = done {
+            self.restart(computation, old).await.map_err(ReshapeFailed)?;
+            return Err(ReshapeFailed(reason));
+        }
+        Ok(())
+    }
+
     /// Stops intervals; `None` where one of them had lost its reign.
-    async fn stop_intervals(&self, computation: u32, intervals: &[KeyInterval]) -> Option<Vec<Stopped>> {
+    pub(super) async fn stop_intervals(
+        &self,
+        computation: u32,
+        intervals: &[KeyInterval],
+    ) -> Option<Vec<Stopped>> {
         let hosted = self.hosted(computation)?;
         let stopped: Vec<Running> = {
             let mut running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -186,9 +187,7 @@ impl Shared {
         stopped: Vec<Stopped>,
     ) -> Result<(), String> {
         let hosted = self.hosted(computation).ok_or("no such computation")?;
-        let wanted = new.iter().map(|interval| (*interval, self.options.worker.clone())).collect();
-        let assigned =
-            self.injector.reassign(computation, old.to_vec(), wanted).await.map_err(|e| e.to_string())?;
+        let assigned = self.authority.reassign(computation, old.to_vec(), new.to_vec()).await?;
         let parts: Vec<Part> =
             assigned.iter().map(|a| (a.assignment.interval, Some(a.assignment.sequencer))).collect();
         let requires = assigned.iter().map(|a| a.require.clone()).collect();
@@ -203,10 +202,10 @@ impl Shared {
     }
 
     async fn restart(self: &Arc<Self>, computation: u32, intervals: Vec<KeyInterval>) -> Result<(), String> {
-        let wanted = intervals.into_iter().map(|interval| (interval, self.options.worker.clone())).collect();
-        let assigned = self.injector.assign(computation, wanted).await.map_err(|error| error.to_string())?;
-        for assigned in assigned {
-            self.clone().spawn(computation, assigned, None);
+        for interval in intervals {
+            if let Some(assigned) = self.authority.again(computation, interval, Sequencer::MIN).await? {
+                self.clone().spawn(computation, assigned, None);
+            }
         }
         Ok(())
     }

@@ -89,23 +89,27 @@ impl Engine {
     /// # Errors
     /// [`DeadLetterError`]; what was replayed before it stays replayed.
     pub async fn replay_dead_letters(&self, computation: &str) -> Result<usize, DeadLetterError> {
-        let hosted = self.by_name(computation)?;
-        let requests: Vec<_> = {
-            let running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.values().map(|running| running.requests.clone()).collect()
-        };
-        let mut replayed = 0;
-        for requests in requests {
-            let not_running = || DeadLetterError::NotRunning { name: computation.to_owned() };
-            let (reply, answer) = tokio::sync::oneshot::channel();
-            requests.send(Request::ReplayDeadLetters(reply)).await.map_err(|_| not_running())?;
-            replayed += answer.await.map_err(|_| not_running())?;
-        }
-        Ok(replayed)
+        replay_in(self.by_name(computation)?).await
     }
 }
 
-fn read(
+/// Replays the dead letters of the intervals that run here. Returns how many.
+pub(super) async fn replay_in(hosted: &Hosted) -> Result<usize, DeadLetterError> {
+    let requests: Vec<_> = {
+        let running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.values().map(|running| running.requests.clone()).collect()
+    };
+    let mut replayed = 0;
+    for requests in requests {
+        let not_running = || DeadLetterError::NotRunning { name: hosted.spec.name.to_string() };
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        requests.send(Request::ReplayDeadLetters(reply)).await.map_err(|_| not_running())?;
+        replayed += answer.await.map_err(|_| not_running())?;
+    }
+    Ok(replayed)
+}
+
+pub(super) fn read(
     hosted: &Hosted,
     place: &bytes::Bytes,
     value: &bytes::Bytes,

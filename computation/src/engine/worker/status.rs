@@ -25,6 +25,17 @@ pub(crate) struct IntervalStatus {
     recovered: OnceLock<Counters>,
 }
 
+/// The figures of one interval at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) totals: Counters,
+    pub(crate) waiting: u64,
+    pub(crate) timers: u64,
+    pub(crate) failing_keys: u64,
+    pub(crate) parked: u64,
+    pub(crate) outbox_bytes: u64,
+}
+
 fn store(place: &AtomicU64, value: usize) {
     place.store(value as u64, Ordering::Relaxed);
 }
@@ -55,6 +66,26 @@ impl IntervalStatus {
         store(&self.parked, parked);
         store(&self.outbox_bytes, core.outbox.bytes());
         self.observed.store(true, Ordering::Release);
+    }
+
+    /// What it says now. Each figure is of some moment, not all of the same.
+    pub(crate) fn figures(&self) -> Figures {
+        let load = |place: &AtomicU64| place.load(Ordering::Relaxed);
+        Figures {
+            totals: Counters {
+                records: load(&self.records),
+                duplicates: load(&self.duplicates),
+                late_dropped: load(&self.late_dropped),
+                dead_lettered: load(&self.dead_lettered),
+                timers_fired: load(&self.timers_fired),
+                productions: load(&self.productions),
+            },
+            waiting: load(&self.waiting),
+            timers: load(&self.timers),
+            failing_keys: load(&self.failing),
+            parked: load(&self.parked),
+            outbox_bytes: load(&self.outbox_bytes),
+        }
     }
 
     /// The interval is not running: what it holds is unknown until it is observed again.
@@ -129,30 +160,29 @@ impl Engine {
     /// How far everything is.
     #[must_use]
     pub fn status(&self) -> PipelineStatus {
-        let announced = self.shared.injector.announced();
+        let announced = self.shared.authority.announced();
         let computations = self.shared.computations.iter().map(|(number, hosted)| {
             let running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
-            let sum = |of: fn(&IntervalStatus) -> &AtomicU64| {
-                running.values().map(|running| of(&running.status).load(Ordering::Relaxed)).sum()
-            };
+            let mut all = Figures::default();
+            for figures in running.values().map(|running| running.status.figures()) {
+                all.totals.add(&figures.totals);
+                all.waiting += figures.waiting;
+                all.timers += figures.timers;
+                all.failing_keys += figures.failing_keys;
+                all.parked += figures.parked;
+                all.outbox_bytes += figures.outbox_bytes;
+            }
             ComputationStatus {
                 name: hosted.spec.name.clone(),
                 low_watermark: announced.of(*number).low_watermark,
                 intervals: running.len(),
                 running: running.values().filter(|r| r.status.observed.load(Ordering::Acquire)).count(),
-                totals: Counters {
-                    records: sum(|s| &s.records),
-                    duplicates: sum(|s| &s.duplicates),
-                    late_dropped: sum(|s| &s.late_dropped),
-                    dead_lettered: sum(|s| &s.dead_lettered),
-                    timers_fired: sum(|s| &s.timers_fired),
-                    productions: sum(|s| &s.productions),
-                },
-                timers: sum(|s| &s.timers),
-                waiting: sum(|s| &s.waiting),
-                failing_keys: sum(|s| &s.failing),
-                parked: sum(|s| &s.parked),
-                outbox_bytes: sum(|s| &s.outbox_bytes),
+                totals: all.totals,
+                timers: all.timers,
+                waiting: all.waiting,
+                failing_keys: all.failing_keys,
+                parked: all.parked,
+                outbox_bytes: all.outbox_bytes,
             }
         });
         PipelineStatus { computations: computations.collect() }

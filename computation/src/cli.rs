@@ -1,0 +1,159 @@
+//! A complete command line for a pipeline's own program, from one call.
+//!
+//! ```no_run
+//! use pelton::cli;
+//!
+//! #[derive(clap::Args)]
+//! struct Arguments {
+//!     /// The file to read.
+//!     #[arg(long)]
+//!     input: std::path::PathBuf,
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     cli::main(|arguments: &Arguments| {
+//!         # let _ = &arguments.input;
+//!         pelton::Pipeline::builder("words").build()
+//!     })
+//! }
+//! ```
+//!
+//! | command | what |
+//! |---|---|
+//! | `run` | the whole pipeline in this process |
+//! | `worker` | joins the pipeline that an injector leads, and runs what it is assigned |
+//! | `graph` | the computations and streams, in words or as a Mermaid flowchart |
+//!
+//! Exit codes: 0 when it is done, drained or printed; 1 for an error; 2 for a wrong command line; 130 when Ctrl-C
+//! stopped a `run`.
+
+mod worker;
+
+pub use worker::{WorkerArgs, worker};
+
+use crate::local::{self, LocalOptions, Outcome};
+use crate::pipeline::Pipeline;
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::error::Error;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// What shells expect of a program that Ctrl-C has stopped.
+const EXIT_STOPPED: u8 = 130;
+
+/// What a pipeline's program can be told to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole pipeline in this process.
+    Run(RunArgs),
+    /// Join the pipeline that an injector leads, and run what it assigns.
+    Worker(WorkerArgs),
+    /// Show the computations and streams.
+    Graph(GraphArgs),
+}
+
+/// The arguments of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Where state is kept: embedded:PATH, memory:, remote:HOST:PORT or fdb:CLUSTER_FILE.
+    #[arg(long, value_name = "URL", env = "PELTON_STORE")]
+    pub store: String,
+}
+
+/// The arguments of `graph`.
+#[derive(Clone, Debug, Args)]
+pub struct GraphArgs {
+    /// How to show it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: GraphFormat,
+}
+
+/// How a graph is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// One computation a line.
+    Text,
+    /// A Mermaid flowchart.
+    Mermaid,
+}
+
+#[derive(Debug, Parser)]
+struct CommandLine<A: Args> {
+    #[command(flatten)]
+    own: A,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Reads the command line, builds the pipeline and does what was asked. Errors go to standard error, and so do
+/// warnings, or what `RUST_LOG` asks for.
+///
+/// `A` are the program's own arguments; they stand before the command.
+pub fn main<A, E>(build: impl FnOnce(&A) -> Result<Pipeline, E>) -> ExitCode
+where
+    A: Args + FromArgMatches,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let CommandLine { own, command } = CommandLine::<A>::parse();
+    log_to_stderr();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let pipeline = match build(&own) {
+        Ok(pipeline) => pipeline,
+        Err(error) => return failed(error.into().as_ref()),
+    };
+    match runtime.block_on(perform(pipeline, command)) {
+        Ok(code) => code,
+        Err(error) => failed(error.as_ref()),
+    }
+}
+
+/// Does what `command` says with `pipeline`.
+///
+/// # Errors
+/// What went wrong, in words for people.
+pub async fn perform(pipeline: Pipeline, command: Command) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
+    match command {
+        Command::Run(arguments) => {
+            let summary = local::run(pipeline, LocalOptions::new(arguments.store)).await?;
+            println!("{summary}");
+            let finished = summary.outcome == Outcome::Finished;
+            Ok(if finished { ExitCode::SUCCESS } else { ExitCode::from(EXIT_STOPPED) })
+        }
+        Command::Worker(arguments) => {
+            worker(pipeline, &arguments).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Graph(arguments) => {
+            let graph = pipeline.graph();
+            match arguments.format {
+                GraphFormat::Text => print!("{}", graph.to_text()),
+                GraphFormat::Mermaid => print!("{}", graph.to_mermaid()),
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn failed(error: &(dyn Error + 'static)) -> ExitCode {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let words = next.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = next.source();
+    }
+    eprintln!("error: {text}");
+    ExitCode::FAILURE
+}
+
+/// Warnings and errors to standard error, or what `RUST_LOG` asks for.
+pub fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Where a program has set a subscriber of its own, that one stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
