@@ -7,10 +7,14 @@
 //! | [`client`] | connecting |
 //! | [`security`] | plaintext, or mutual TLS from files that may change while they are used |
 //! | [`credentials`] | those files, and what may be wrong with them |
+//! | [`config`] | a program's options: from defaults, a file, the environment and the command line |
+//!
+//! Beside the library there is the program `pelton-probe`, which asks a service for its health.
 //!
 //! Not here: what is said. The contracts are in `pelton-proto`.
 
 pub mod client;
+pub mod config;
 pub mod credentials;
 pub mod limits;
 pub mod security;
