@@ -11,7 +11,8 @@
 //! | `status` | calls without an answer: what is certain, and what is not |
 //!
 //! Invariants kept here: I3 (a commit whose answer did not arrive, for whatever reason, is unknown, unless it is certain
-//! that nothing was written), I11 (commits under way are bounded by their bytes, and every call has a deadline).
+//! that nothing was written), I11 (commits under way are bounded by their bytes and
+//! reads by their number, and every call has a deadline).
 //!
 //! All calls of a store share one connection, which is made again by itself when it is lost. Every request names the
 //! incarnation that was found at opening, so another store behind the same address is [`Fatal`](CommitError::Fatal), not
@@ -46,8 +47,11 @@ pub struct Remote {
     client: StateStoreClient<Channel>,
     served: Description,
     options: RemoteOptions,
-    /// Room for commits under way, in units of [`UNIT_BYTES`].
+    /// Room for commits under way, in units of [`UNIT_BYTES`]. Neither room is ever closed; if one were, calls would go
+    /// without it, and nothing else would change.
     room: Semaphore,
+    /// Room for reads and scans under way.
+    reads: Semaphore,
 }
 
 /// What one permit of the room for commits stands for.
@@ -83,11 +87,13 @@ impl Remote {
         let served = opening::describe(address, &client, &options).await?;
         tracing::info!(address, incarnation = %served.incarnation, "opened a remote store");
         let room = options.commit_bytes_under_way_max.max(MESSAGE_BYTES_MAX) / UNIT_BYTES;
-        Ok(Self { address: address.to_owned(), client, served, options, room: Semaphore::new(room) })
+        let (room, reads) = (Semaphore::new(room), Semaphore::new(options.reads_under_way_max.max(1)));
+        Ok(Self { address: address.to_owned(), client, served, options, room, reads })
     }
 
     /// The values of the first of `keys`: at least one.
     async fn read_some(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, ReadError> {
+        let _room = self.reads.acquire().await.ok();
         let mut client = self.client.clone();
         let call = client.read(request::read(self.served.incarnation, keys));
         let answer = timeout(self.options.call_duration_max, call)
@@ -110,6 +116,7 @@ impl Remote {
     }
 
     async fn scan_page(&self, scan: Scan) -> Result<Page, ReadError> {
+        let _room = self.reads.acquire().await.ok();
         let mut client = self.client.clone();
         let call = client.scan(request::scan(self.served.incarnation, &scan));
         let answer = timeout(self.options.call_duration_max, call)
@@ -129,7 +136,6 @@ impl Remote {
             return Err(CommitError::TooLarge { what, size_bytes, limit_bytes });
         }
         let units = u32::try_from(size_bytes / UNIT_BYTES + 1).unwrap_or(u32::MAX);
-        // The room is never closed. If it were, the commit would go without, and nothing else would change.
         let _room = self.room.acquire_many(units).await.ok();
         let mut client = self.client.clone();
         match timeout(self.options.call_duration_max, client.commit(request)).await {

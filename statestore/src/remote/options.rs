@@ -12,6 +12,9 @@ pub struct RemoteOptions {
     /// Commits under way together, in bytes; more wait in their callers (I11). At least one message of the largest
     /// size fits. The server has room for 32 MiB of one connection, and refuses what is over it.
     pub commit_bytes_under_way_max: usize,
+    /// Reads and scans under way together; more wait in their callers (I11). The server has room for 64 MiB of
+    /// answers that one connection has not read, and refuses what is over it.
+    pub reads_under_way_max: usize,
 }
 
 impl Default for RemoteOptions {
@@ -20,6 +23,7 @@ impl Default for RemoteOptions {
             open_duration_max: Duration::from_secs(10),
             call_duration_max: Duration::from_secs(10),
             commit_bytes_under_way_max: 24 << 20,
+            reads_under_way_max: 48,
         }
     }
 }

@@ -33,9 +33,9 @@ mod tests;
 use crate::store::{StoreFault, StoreHandle};
 use broken::Broken;
 use budget::{Budgets, ByteLimits};
+use pelton_proto::statestore::state_store_server::StateStoreServer;
 use pelton_transport::Server;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -44,9 +44,6 @@ pub const READ_KEYS_MAX: usize = 4096;
 
 /// The most bytes of keys and values in one answer. One entry is always answered.
 pub const ANSWER_BYTES_MAX: usize = 1_000_000;
-
-/// How long calls that have begun may take to end after the service was told to stop.
-pub const STOP_DURATION_MAX: Duration = Duration::from_secs(10);
 
 /// Why a service ended that was not told to.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +58,9 @@ pub enum ServeError {
     Connections(#[from] tonic::transport::Error),
 }
 
-/// Serves `store` until `stop`, then lets calls that have begun end, for [`STOP_DURATION_MAX`] at most.
+/// Serves `store` until `stop`, then lets calls that have begun end, for as long as the server's limits say.
 ///
-/// When it returns, connections that were still open may hold a handle on the store until their tasks have ended.
+/// When it returns, connections that were cut may hold a handle on the store until their tasks have ended.
 ///
 /// # Errors
 /// [`ServeError`]: with [`ServeError::Store`] once a call to the store ended in
@@ -72,6 +69,7 @@ pub enum ServeError {
 pub async fn serve(server: Server, store: StoreHandle, stop: CancellationToken) -> Result<(), ServeError> {
     let broken = Arc::new(Broken::default());
     let ending = CancellationToken::new();
+    let server = server.naming::<StateStoreServer<service::Service>>();
     let serving = server.serve(routes(store, Arc::clone(&broken), ByteLimits::default()), ending.clone());
     tokio::pin!(serving);
     tokio::select! {
@@ -80,10 +78,7 @@ pub async fn serve(server: Server, store: StoreHandle, stop: CancellationToken) 
         () = stop.cancelled() => {}
     }
     ending.cancel();
-    match tokio::time::timeout(STOP_DURATION_MAX, serving).await {
-        Ok(ended) => ended?,
-        Err(_) => tracing::warn!("clients held their calls open; they are cut off"),
-    }
+    serving.await?;
     broken.fault().map_or(Ok(()), |fault| Err(ServeError::Store(fault)))
 }
 

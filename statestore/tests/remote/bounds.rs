@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use pelton_proto::{Message as _, statestore as wire};
 use pelton_statestore::remote::Remote;
-use pelton_statestore::{Commit, CommitError, StateStore, Write};
+use pelton_statestore::{Commit, CommitError, KeyRange, Scan, StateStore, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::Code;
@@ -162,6 +162,10 @@ async fn many_callers_of_one_client_wait_for_each_other_and_none_is_refused() {
     });
     assert!(join_all(large).await.iter().all(Result::is_ok));
     assert_eq!(memory.dump().len(), 2000 + 48 * 11);
+    let range = KeyRange { start: "large".into(), end: "larger".into() };
+    let scan = Scan { range, entries_max: 11, bytes_max: usize::MAX };
+    let pages = join_all((0..200).map(|_| store.scan(scan.clone()))).await;
+    assert!(pages.iter().all(|page| page.as_ref().is_ok_and(|page| page.entries.len() == 11)));
     // More than one Read may ask for, and more than one answer may hold.
     let keys: Vec<Bytes> = (0..48 * 11).map(|at| format!("large {} {}", at / 11, at % 11).into()).collect();
     let found = store.read(keys.iter().cloned().cycle().take(5000).collect()).await.unwrap();
