@@ -42,6 +42,18 @@ struct Arguments {
     /// Records per second.
     #[arg(long)]
     rate: Option<u32>,
+    /// How long a leading injector may be silent, in milliseconds.
+    #[arg(long, default_value_t = 2000)]
+    leader_lease_ms: u64,
+    /// How long a worker may be silent, in milliseconds.
+    #[arg(long, default_value_t = 3000)]
+    worker_lease_ms: u64,
+    /// How often the leading injector is killed, in milliseconds.
+    #[arg(long, default_value_t = 10_000)]
+    leader_kill_ms: u64,
+    /// How often a worker is paused, in milliseconds.
+    #[arg(long, default_value_t = 8000)]
+    zombie_ms: u64,
     /// How many workers.
     #[arg(long, default_value_t = 4)]
     workers: usize,
@@ -51,6 +63,9 @@ struct Arguments {
     /// The seed of the random moments; by default `PELTON_SEED`, or a new one.
     #[arg(long)]
     seed: Option<u64>,
+    /// After so many seconds nothing more is killed or paused.
+    #[arg(long, default_value_t = 300)]
+    disturbed: u64,
     /// It must be done after so many seconds.
     #[arg(long, default_value_t = 600)]
     within: u64,
@@ -93,8 +108,8 @@ fn run(arguments: &Arguments) -> Result<()> {
         store: arguments.store.clone(),
         injectors: arguments.injectors,
         workers: arguments.workers,
-        leader_lease: Duration::from_secs(2),
-        worker_lease: Duration::from_secs(3),
+        leader_lease: Duration::from_millis(arguments.leader_lease_ms),
+        worker_lease: Duration::from_millis(arguments.worker_lease_ms),
     };
     let began = Instant::now();
     let mut services = Services::start(layout)?;
@@ -104,8 +119,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         let chaos = Chaos {
             seed,
             worker_kill: Duration::from_millis(1500),
-            leader_kill: Duration::from_secs(10),
-            zombie: Duration::from_secs(8),
+            leader_kill: Duration::from_millis(arguments.leader_kill_ms),
+            zombie: Duration::from_millis(arguments.zombie_ms),
+            disturbed: Duration::from_secs(arguments.disturbed),
             within,
         };
         let done =

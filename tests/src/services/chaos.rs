@@ -18,6 +18,8 @@ pub struct Chaos {
     pub leader_kill: Duration,
     /// A worker is paused for twice its lease so often: when it goes on, others have its intervals.
     pub zombie: Duration,
+    /// After so long nothing more is disturbed: what is left must come to its end in peace.
+    pub disturbed: Duration,
     /// It must be done after so long.
     pub within: Duration,
 }
@@ -67,7 +69,8 @@ impl Chaos {
                 progress(&format!("worker {at} goes on"));
                 paused = None;
             }
-            if elapsed >= next_zombie && paused.is_none() {
+            let disturbed = elapsed < self.disturbed;
+            if disturbed && elapsed >= next_zombie && paused.is_none() {
                 let at = random.random_range(0..services.workers.len());
                 worker(services, at)?.pause()?;
                 progress(&format!("worker {at} is paused"));
@@ -75,7 +78,7 @@ impl Chaos {
                 next_zombie = elapsed + services.layout().worker_lease * 2 + self.zombie;
                 done.zombies += 1;
             }
-            if elapsed >= next_kill {
+            if disturbed && elapsed >= next_kill {
                 let at = random.random_range(0..services.workers.len());
                 if paused.is_none_or(|(other, _)| other != at) {
                     let worker = worker(services, at)?;
@@ -86,7 +89,8 @@ impl Chaos {
                 }
                 next_kill = elapsed + self.worker_kill.mul_f64(random.random_range(0.5..1.5));
             }
-            if elapsed >= next_leader
+            if disturbed
+                && elapsed >= next_leader
                 && let Some(at) = services.leader()
             {
                 let leader = services.injectors.get_mut(at).context("it was just there")?;

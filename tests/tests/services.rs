@@ -1,0 +1,92 @@
+//! The flights as services, each a process: a store, two injectors, workers. The same lines, whatever is killed.
+
+use anyhow::{Result, ensure};
+use pelton_tests::flight_runs::{Run, example_binary, january};
+use pelton_tests::independent::{differences, expected_hourly};
+use pelton_tests::services::chaos::Chaos;
+use pelton_tests::services::{Layout, Programs, Services};
+use std::path::Path;
+use std::time::Duration;
+
+fn layout(directory: &Path, rate: Option<u32>) -> Result<Layout> {
+    let run = Run {
+        binary: example_binary()?,
+        input: january(),
+        output: directory.join("services"),
+        more: rate.iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]).collect(),
+    };
+    Ok(Layout {
+        programs: Programs::built()?,
+        run,
+        store: None,
+        injectors: 2,
+        workers: 3,
+        leader_lease: Duration::from_millis(1000),
+        worker_lease: Duration::from_millis(1500),
+    })
+}
+
+/// The hourly lines are those of an independent computation, the alerts those of a run in one process.
+fn judge(directory: &Path, run: &Run) -> Result<()> {
+    let alone = Run { output: directory.join("alone"), more: Vec::new(), ..run.clone() };
+    alone.to_success()?;
+    let expected = expected_hourly(&run.input)?.lines;
+    for (what, expected, found) in [
+        ("hourly", &expected, run.lines("hourly.jsonl")?),
+        ("alerts", &alone.line_set("alerts.jsonl")?, run.lines("alerts.jsonl")?),
+    ] {
+        let wrong = differences(expected, &found);
+        ensure!(wrong.is_empty(), "{what}: {} differences:\n{}", wrong.len(), wrong.join("\n"));
+    }
+    Ok(())
+}
+
+#[test]
+fn services_give_the_lines_of_one_process_and_a_restart_of_each_loses_nothing() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let layout = layout(directory.path(), Some(4000))?;
+    let run = layout.run.clone();
+    let mut services = Services::start(layout)?;
+    // A rolling restart of every process, one by one, while records are read.
+    for at in 0..services.workers.len() {
+        services.workers[at].until_printed("listens at")?;
+        services.workers[at].terminate()?;
+        services.workers[at].start()?;
+    }
+    for at in 0..services.injectors.len() {
+        services.injectors[at].terminate()?;
+        services.injectors[at].start()?;
+    }
+    let store = services.statestore.as_mut().expect("the services have a store of their own");
+    store.terminate()?;
+    store.start()?;
+    services.until_done(Duration::from_secs(300))?;
+    let status = String::from_utf8(services.pelton(&["status", "--json"]).output()?.stdout)?;
+    let status: serde_json::Value = serde_json::from_str(&status)?;
+    ensure!(status["done"] == true && status["workers"] == 3, "{status}");
+    services.stop()?;
+    judge(directory.path(), &run)
+}
+
+#[test]
+fn killed_workers_killed_leaders_and_a_zombie_change_no_line() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let layout = layout(directory.path(), Some(2500))?;
+    let run = layout.run.clone();
+    let mut services = Services::start(layout)?;
+    let chaos = Chaos {
+        seed: pelton_tests::seed(),
+        worker_kill: Duration::from_millis(1500),
+        leader_kill: Duration::from_secs(4),
+        zombie: Duration::from_secs(3),
+        disturbed: Duration::from_secs(20),
+        within: Duration::from_secs(300),
+    };
+    let done = chaos.run(&mut services, |what| println!("{what}"))?;
+    ensure!(
+        done.workers_killed > 0 && done.leaders_killed > 0 && done.zombies > 0,
+        "it ended too early: {done}"
+    );
+    services.stop()?;
+    judge(directory.path(), &run)
+}
