@@ -140,6 +140,7 @@ impl Membership {
             self.slots.remove(id);
         }
         self.slots.insert(computation, interval, failures.unwrap_or(0), State::Ready { to: None });
+        self.plan_soon(self.ticked);
     }
 
     fn checking(&self, computation: u32) -> impl Iterator<Item = (Id, bool)> {
