@@ -1,11 +1,11 @@
 //! Workers and their messages.
 
 use super::{Authority, Drain, Reply, Seen};
-use crate::membership::{IntervalReign, SessionId};
-use crate::report::ReportRefused;
+use crate::membership::SessionId;
 use crate::service::events::Joined;
 use crate::service::hello::{self, HelloRefused};
 use crate::service::jobs::{self, Request};
+use crate::service::reporting;
 use crate::service::session::Session;
 use crate::service::wire;
 use pelton_proto::Malformed;
@@ -175,22 +175,7 @@ impl Authority {
 
     fn reports(&mut self, session: SessionId, reports: Vec<proto::Report>) -> Result<(), Malformed> {
         let Some(worker) = self.membership.worker_of(session).cloned() else { return Ok(()) };
-        let mut refused: Vec<IntervalReign> = Vec::new();
-        for said in reports {
-            let report = wire::report(&said)?;
-            let (computation, interval, sequencer) = (report.computation, report.interval, report.sequencer);
-            let reign = IntervalReign { computation, interval, sequencer };
-            match self.injector.report(report) {
-                Ok(_) => self.board.report(reign, &worker, said),
-                Err(ReportRefused::Ended) => {}
-                Err(
-                    ReportRefused::NoSuchComputation { .. }
-                    | ReportRefused::NotAssigned { .. }
-                    | ReportRefused::Stale { .. }
-                    | ReportRefused::Ahead { .. },
-                ) => refused.push(reign),
-            }
-        }
+        let refused = reporting::take_in(&self.injector, &mut self.board, &worker, reports)?;
         if !refused.is_empty() {
             self.tell(session, wire::release(&refused));
         }
