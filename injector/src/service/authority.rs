@@ -5,12 +5,14 @@
 //! |---|---|
 //! | `lead` | taking up the journal and the fences, and a new graph |
 //! | `workers` | workers and their messages |
+//! | `requests` | new reigns, and draining |
 //! | `outcomes` | jobs that are done |
 //! | `act` | the membership's actions, routes, rounds of reshaping |
 
 mod act;
 mod lead;
 mod outcomes;
+mod requests;
 mod workers;
 
 use super::board::Board;
