@@ -184,7 +184,7 @@ impl Authority {
         for action in self.membership.actions() {
             self.act(action, now);
         }
-        self.flush_routes(now);
+        self.flush_routes();
         self.answer_drains();
         if now >= self.gauges_at {
             self.gauges_at = now + GAUGES_EVERY;
