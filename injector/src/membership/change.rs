@@ -4,7 +4,7 @@
 //! its time is over. A merge of two owners' intervals first moves one of them.
 
 use super::slots::{Next, Owned, State};
-use super::{Action, Id, IntervalReign, Membership, SessionId};
+use super::{Action, Id, Membership, SessionId};
 use crate::assign::{Assignment, Worker};
 use pelton_domain::KeyInterval;
 use std::time::Duration;
@@ -205,14 +205,5 @@ impl Membership {
             self.actions.push(Action::Reshape { session, computation, old, new });
         }
         true
-    }
-
-    /// The reign that a worker has over an interval, by the injector's word.
-    #[must_use]
-    pub fn reign(&self, reign: IntervalReign) -> Option<&Worker> {
-        match &self.slots.exact(reign.computation, reign.interval)?.state {
-            State::Owned(owned) if owned.sequencer == reign.sequencer => Some(&owned.by),
-            _ => None,
-        }
     }
 }

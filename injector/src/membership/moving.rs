@@ -122,11 +122,6 @@ impl Membership {
         }
     }
 
-    /// The fences could not be read.
-    pub fn fences_unread(&mut self, computation: u32, now: Duration) {
-        self.fences(computation, &[], now);
-    }
-
     /// Puts an interval of the fences in the place of what nobody has.
     fn replace_loose(&mut self, computation: u32, interval: KeyInterval) {
         let overlapping = self.slots.overlapping(computation, interval);

@@ -78,14 +78,14 @@ pub enum Ending {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Journal these assignments, then call [`Membership::assigned`] or [`Membership::not_assigned`].
+    /// Journal these assignments, then call [`Membership::assigned`](super::Membership::assigned) or [`Membership::not_assigned`](super::Membership::not_assigned).
     Assign {
         /// Of which computation.
         computation: u32,
         /// Which intervals, and to whom.
         intervals: Vec<(KeyInterval, Worker)>,
     },
-    /// Read the fences of the computation, then call [`Membership::fences`].
+    /// Read the fences of the computation, then call [`Membership::fences`](super::Membership::fences).
     ReadFences {
         /// Which computation.
         computation: u32,
