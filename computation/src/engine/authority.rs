@@ -98,13 +98,17 @@ impl Authority {
         }
     }
 
-    /// An interval turned out to have other bounds. Returns whether its worker gives it up: an injector elsewhere
-    /// looks again at what there is and assigns that.
-    pub(crate) fn gone(&self, interval: KeyInterval, party: Party, reason: &str) -> bool {
+    /// Reigns over these are assigned to this worker, and nobody runs them. Returns whether that is told: an injector
+    /// elsewhere looks again at what intervals there are, and assigns those.
+    pub(crate) fn left(&self, computation: u32, reigns: &[(KeyInterval, Sequencer)], reason: &str) -> bool {
         match self {
             Self::Here(..) => false,
             Self::Joined(session) => {
-                session.released(&[(interval, party)], reason.to_owned());
+                let party = |(interval, sequencer): &(KeyInterval, Sequencer)| {
+                    let address = super::router::address(computation, *interval);
+                    (*interval, Party { address, sequencer: *sequencer })
+                };
+                session.released(&reigns.iter().map(party).collect::<Vec<_>>(), reason.to_owned());
                 true
             }
         }

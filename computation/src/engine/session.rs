@@ -159,7 +159,9 @@ impl Session {
         let id = wire::interval_id(interval, Party { address, sequencer });
         let response = self.request(request::Kind::Again(id)).await?;
         if !response.refused.is_empty() {
-            tracing::info!(computation, %interval, reason = response.refused, "an interval is another's now");
+            tracing::info!(computation, %interval, reason = response.refused, "an interval is given up");
+            // Where it is this worker's after all, it comes back by an assignment.
+            self.released(&[(interval, Party { address, sequencer })], response.refused);
             return Ok(None);
         }
         let assigned = response.assigned.into_iter().next();

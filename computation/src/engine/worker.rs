@@ -239,9 +239,8 @@ impl Shared {
                 }
                 Ended::Abandoned(reason) => reason,
                 Ended::Gone(reason) => {
-                    let address = address(computation, interval);
-                    let party = Party { address, sequencer: assigned.assignment.sequencer };
-                    if self.authority.gone(interval, party, &reason) {
+                    let reign = (interval, assigned.assignment.sequencer);
+                    if self.authority.left(computation, &[reign], &reason) {
                         return None;
                     }
                     reason

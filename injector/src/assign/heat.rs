@@ -83,6 +83,19 @@ impl HeatLimits {
     }
 }
 
+impl Default for HeatLimits {
+    /// Hot at 70 % of a processor or 1 GiB; a merge leaves at most 30 % of that; three rounds; 8 to 4,096 intervals.
+    fn default() -> Self {
+        Self {
+            hot: Load { busy_permille: 700, memory_bytes: 1 << 30 },
+            merge_pressure_permille_max: 300,
+            rounds_min: 3,
+            intervals_min: 8,
+            intervals_max: 4_096,
+        }
+    }
+}
+
 /// A change of bounds that is worth making.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reshape {

@@ -8,6 +8,7 @@ use pelton_statestore::StoreHandle;
 use pelton_transport::{ListenOptions, Server};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
@@ -48,7 +49,17 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match begin().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pelton-injector: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn begin() -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -79,7 +90,7 @@ async fn serve(options: Options, store: StoreHandle) -> anyhow::Result<()> {
     let (roles, watched) = watch::channel(Role::StandingBy { leader: None });
     let routes = Routes::new(InjectorService::new(watched.clone()).server());
     let stop = CancellationToken::new();
-    let service = tokio::spawn(run(store, service_options(&options, address)?, roles, stop.clone()));
+    let service = tokio::spawn(run(store, service_options(&options, address), roles, stop.clone()));
     let calls = tokio::spawn(server.serve(routes, stop.clone()));
     let told = tokio::spawn(tell_roles(watched));
     let mut service = service;
@@ -102,15 +113,15 @@ async fn serve(options: Options, store: StoreHandle) -> anyhow::Result<()> {
     ended?.context("the injector cannot go on")
 }
 
-fn service_options(options: &Options, address: String) -> anyhow::Result<ServiceOptions> {
+fn service_options(options: &Options, address: String) -> ServiceOptions {
     let started = monotonic_now();
     let monotonic = Arc::new(move || monotonic_now().duration_since(started));
-    let mut service =
-        ServiceOptions::new(options.pipeline.clone(), address, Arc::new(wall_clock), monotonic)?;
+    let clock = Arc::new(wall_clock);
+    let mut service = ServiceOptions::new(options.pipeline.clone(), address, clock, monotonic);
     service.lease = Duration::from_millis(options.lease_ms);
     service.limits.lease = Duration::from_millis(options.worker_lease_ms);
     service.reshape_every = Duration::from_secs(options.reshape_every_s);
-    Ok(service)
+    service
 }
 
 /// One line whenever the role changes.

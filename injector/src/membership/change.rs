@@ -4,7 +4,7 @@
 //! its time is over. A merge of two owners' intervals first moves one of them.
 
 use super::slots::{Next, Owned, State};
-use super::{Action, Id, IntervalReign, Membership, SessionId};
+use super::{Action, Id, Membership, SessionId};
 use crate::assign::{Assignment, Worker};
 use pelton_domain::KeyInterval;
 use std::time::Duration;
@@ -17,8 +17,8 @@ pub(super) struct Change {
     new: Vec<KeyInterval>,
     /// Who makes it.
     to: Worker,
-    /// Whether it was told.
-    told: bool,
+    /// On which stream it was told.
+    told: Option<SessionId>,
     until: Duration,
 }
 
@@ -100,6 +100,9 @@ impl Membership {
             self.slots.remove((computation, interval.last()));
         }
         self.plan_what_was_skipped();
+        if assignments.len() != old.len() {
+            self.plan_soon(self.ticked);
+        }
         let here = self.sessions.contains_key(&session);
         for Assignment { interval, sequencer, worker } in assignments {
             let (by, sequencer) = (worker.clone(), *sequencer);
@@ -149,7 +152,7 @@ impl Membership {
             return false;
         }
         let until = now + self.limits.change;
-        self.changes.push(Change { computation, old, new, to, told: false, until });
+        self.changes.push(Change { computation, old, new, to, told: None, until });
         true
     }
 
@@ -164,7 +167,12 @@ impl Membership {
     /// Moves what must be moved for a merge, tells the owner what is together, and forgets what is done.
     pub(super) fn advance_changes(&mut self, now: Duration) {
         let mut changes = std::mem::take(&mut self.changes);
+        let before = changes.len();
         changes.retain_mut(|change| self.advance_change(change, now));
+        if changes.len() < before {
+            // What was kept where it is may go where it should again.
+            self.plan_soon(now);
+        }
         self.changes = changes;
     }
 
@@ -175,8 +183,8 @@ impl Membership {
         if !possible {
             return false;
         }
-        if change.told {
-            return true;
+        if change.told.is_some() {
+            return self.session_of(&change.to) == change.told;
         }
         let mut together = true;
         for interval in &change.old {
@@ -192,19 +200,10 @@ impl Membership {
             }
         }
         if let (true, Some(session)) = (together, self.session_of(&change.to)) {
-            change.told = true;
+            change.told = Some(session);
             let (computation, old, new) = (change.computation, change.old.clone(), change.new.clone());
             self.actions.push(Action::Reshape { session, computation, old, new });
         }
         true
-    }
-
-    /// The reign that a worker has over an interval, by the injector's word.
-    #[must_use]
-    pub fn reign(&self, reign: IntervalReign) -> Option<&Worker> {
-        match &self.slots.exact(reign.computation, reign.interval)?.state {
-            State::Owned(owned) if owned.sequencer == reign.sequencer => Some(&owned.by),
-            _ => None,
-        }
     }
 }

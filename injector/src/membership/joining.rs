@@ -70,7 +70,7 @@ impl Membership {
         let member = Member { draining, ..Member::of(&hello, now) };
         self.members.insert(worker.clone(), member);
         self.sessions.insert(hello.session, worker.clone());
-        let accepted = self.reconcile(&worker, hello.session, hello.running, now);
+        let accepted = self.reconcile(&worker, hello.session, hello.running);
         self.plan_soon(now);
         Ok(accepted)
     }
@@ -81,7 +81,6 @@ impl Membership {
         worker: &Worker,
         session: SessionId,
         running: Vec<IntervalReign>,
-        now: Duration,
     ) -> Vec<IntervalReign> {
         let mut said: BTreeMap<Id, IntervalReign> =
             running.into_iter().map(|reign| ((reign.computation, reign.interval.last()), reign)).collect();
@@ -105,7 +104,7 @@ impl Membership {
                     said.remove(&id);
                     self.tell_release(id);
                 }
-                State::Owned(_) | State::Releasing { .. } => self.lose(id, now),
+                State::Owned(_) | State::Releasing { .. } => self.lose(id),
                 _ => {}
             }
         }
@@ -199,18 +198,18 @@ impl Membership {
                 self.sessions.remove(&session);
                 self.actions.push(Action::End { session, why: Ending::Silent });
             }
-            self.lose_all(&worker, now);
+            self.lose_all(&worker);
             self.plan_soon(now);
             self.actions.push(Action::Gone { worker });
         }
     }
 
     /// Everything that a worker had, or was to have, is nobody's.
-    fn lose_all(&mut self, worker: &Worker, now: Duration) {
+    fn lose_all(&mut self, worker: &Worker) {
         let held: Vec<Id> =
             self.slots.hand(worker).map(|hand| hand.held.iter().copied().collect()).unwrap_or_default();
         for id in held {
-            self.lose(id, now);
+            self.lose(id);
         }
         for id in self.slots.ready.get(&Some(worker.clone())).cloned().unwrap_or_default() {
             self.slots.set(id, State::Ready { to: None });
@@ -218,7 +217,7 @@ impl Membership {
     }
 
     /// An interval has lost its owner. One that ran has the bounds of its fence; of another that is not certain.
-    fn lose(&mut self, id: Id, _now: Duration) {
+    fn lose(&mut self, id: Id) {
         let Some(slot) = self.slots.get(id) else { return };
         let next = match &slot.state {
             State::Owned(Owned { running: true, next: Next::Stay, .. }) => State::Ready { to: None },

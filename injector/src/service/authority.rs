@@ -5,12 +5,14 @@
 //! |---|---|
 //! | `lead` | taking up the journal and the fences, and a new graph |
 //! | `workers` | workers and their messages |
+//! | `requests` | new reigns, and draining |
 //! | `outcomes` | jobs that are done |
 //! | `act` | the membership's actions, routes, rounds of reshaping |
 
 mod act;
 mod lead;
 mod outcomes;
+mod requests;
 mod workers;
 
 use super::board::Board;
@@ -182,7 +184,7 @@ impl Authority {
         for action in self.membership.actions() {
             self.act(action, now);
         }
-        self.flush_routes(now);
+        self.flush_routes();
         self.answer_drains();
         if now >= self.gauges_at {
             self.gauges_at = now + GAUGES_EVERY;

@@ -9,6 +9,7 @@
 //! | `session` | one worker's stream |
 //! | `hello` | who may join |
 //! | `rpc` | the calls, turned into that task's events |
+//! | `reporting`, [`measure`] | the path of a report, and a way to measure it |
 //! | `board`, `status` | the last reports, and what is shown of them |
 //! | `catalogue` | the graph, as workers wrote it |
 //! | `wire` | messages to values and back |
@@ -25,7 +26,9 @@ mod catalogue;
 mod events;
 mod hello;
 mod jobs;
+pub mod measure;
 pub mod options;
+mod reporting;
 mod role;
 mod rpc;
 mod session;

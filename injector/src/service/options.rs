@@ -1,9 +1,8 @@
 //! What the service is given, and the clocks it goes by.
 
-use crate::assign::heat::{HeatLimits, HeatLimitsError};
+use crate::assign::heat::HeatLimits;
 use crate::membership;
 use crate::options::Clock;
-use crate::report::Load;
 use pelton_domain::Name;
 use pelton_statestore::fence::Tokens;
 use std::sync::Arc;
@@ -39,29 +38,20 @@ pub struct ServiceOptions {
 
 impl ServiceOptions {
     /// A lease of 2 s for the leader and of 3 s for workers; intervals are looked at every 10 s.
-    ///
-    /// # Errors
-    /// None: the error is that of limits which are given.
-    pub fn new(
-        pipeline: Name,
-        address: String,
-        clock: Clock,
-        monotonic: Monotonic,
-    ) -> Result<Self, HeatLimitsError> {
-        // Hot: 70 % of a processor, or 1 GiB. A merge leaves at most 30 % of that.
-        let hot = Load { busy_permille: 700, memory_bytes: 1 << 30 };
-        Ok(Self {
+    #[must_use]
+    pub fn new(pipeline: Name, address: String, clock: Clock, monotonic: Monotonic) -> Self {
+        Self {
             pipeline,
             address,
             lease: Duration::from_secs(2),
             limits: membership::Limits::default(),
             reshape_every: Duration::from_secs(10),
-            heat: HeatLimits::new(hot, 300, 3, 8, 4_096)?,
+            heat: HeatLimits::default(),
             control_messages_max: 4_096,
             clock,
             monotonic,
             tokens: pelton_statestore::fence::random_tokens(),
-        })
+        }
     }
 }
 

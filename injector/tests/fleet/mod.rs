@@ -51,7 +51,7 @@ pub(crate) fn options(address: &str) -> ServiceOptions {
     });
     let started = Instant::now();
     let monotonic = Arc::new(move || started.elapsed());
-    let mut options = ServiceOptions::new(name(), address.to_owned(), clock, monotonic).unwrap();
+    let mut options = ServiceOptions::new(name(), address.to_owned(), clock, monotonic);
     options.reshape_every = Duration::ZERO;
     options
 }

@@ -5,6 +5,7 @@ use crate::engine::interval::task::Stopped;
 use crate::engine::reshape::{ReshapeError, reshape};
 use pelton_domain::{KeyInterval, KeyPosition, Sequencer, SystemTime};
 use pelton_statestore::fence::reign::Part;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 /// Why a pipeline ended without having finished.
@@ -142,54 +143,63 @@ impl Engine {
 }
 
 impl Shared {
-    /// Stops the intervals `old`, and goes on with `new` in their place; where that fails, with `old`.
+    /// Stops the intervals `old`, and goes on with `new` in their place; where that fails, with `old`, or with
+    /// whatever the injector makes of it.
     pub(super) async fn reshape(
         self: &Arc<Self>,
         computation: u32,
         old: Vec<KeyInterval>,
         new: Vec<KeyInterval>,
     ) -> Result<(), ReshapeFailed> {
-        let done = match self.stop_intervals(computation, &old).await {
-            Some(stopped) => self.reshape_stopped(computation, &old, &new, stopped).await,
+        let (mut left, stopped) = self.stop_intervals(computation, &old).await;
+        let done = match stopped {
+            Some(stopped) => self.reshape_stopped(computation, &old, &new, stopped, &mut left).await,
             None => Err("an interval did not stop with its reign".to_owned()),
         };
-        if let Err(reason) = done {
+        let Err(reason) = done else { return Ok(()) };
+        if !self.authority.left(computation, &left, &reason) {
             self.restart(computation, old).await.map_err(ReshapeFailed)?;
-            return Err(ReshapeFailed(reason));
         }
-        Ok(())
+        Err(ReshapeFailed(reason))
     }
 
-    /// Stops intervals; `None` where one of them had lost its reign.
-    pub(super) async fn stop_intervals(
+    /// Stops intervals, and says under which reigns they ran; the second is `None` where one of them had lost its
+    /// reign.
+    async fn stop_intervals(
         &self,
         computation: u32,
         intervals: &[KeyInterval],
-    ) -> Option<Vec<Stopped>> {
-        let hosted = self.hosted(computation)?;
-        let stopped: Vec<Running> = {
+    ) -> (Vec<(KeyInterval, Sequencer)>, Option<Vec<Stopped>>) {
+        let Some(hosted) = self.hosted(computation) else { return (Vec::new(), None) };
+        let stopped: Vec<(KeyInterval, Running)> = {
             let mut running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
-            intervals.iter().filter_map(|interval| running.remove(interval)).collect()
+            intervals.iter().filter_map(|interval| running.remove_entry(interval)).collect()
         };
-        let mut reigns = Vec::new();
-        for running in stopped {
+        let (mut left, mut reigns) = (Vec::new(), Vec::new());
+        for (interval, running) in stopped {
             running.stop.cancel();
             reigns.push(running.task.await.ok().flatten());
+            let reign = running.reign.load(Ordering::Acquire);
+            left.push((interval, Sequencer::new(reign).unwrap_or(Sequencer::MIN)));
         }
-        reigns.into_iter().collect::<Option<Vec<_>>>().filter(|reigns| reigns.len() == intervals.len())
+        let all = reigns.into_iter().collect::<Option<Vec<_>>>();
+        (left, all.filter(|reigns| reigns.len() == intervals.len()))
     }
 
+    /// Keeps `left` at the reigns that nobody runs, should it fail.
     async fn reshape_stopped(
         self: &Arc<Self>,
         computation: u32,
         old: &[KeyInterval],
         new: &[KeyInterval],
         stopped: Vec<Stopped>,
+        left: &mut Vec<(KeyInterval, Sequencer)>,
     ) -> Result<(), String> {
         let hosted = self.hosted(computation).ok_or("no such computation")?;
         let assigned = self.authority.reassign(computation, old.to_vec(), new.to_vec()).await?;
+        *left = assigned.iter().map(|a| (a.assignment.interval, a.assignment.sequencer)).collect();
         let parts: Vec<Part> =
-            assigned.iter().map(|a| (a.assignment.interval, Some(a.assignment.sequencer))).collect();
+            left.iter().map(|(interval, sequencer)| (*interval, Some(*sequencer))).collect();
         let requires = assigned.iter().map(|a| a.require.clone()).collect();
         let dedup_end = stopped.iter().map(|stopped| stopped.dedup_end).max().unwrap_or(SystemTime::ZERO);
         let reigns: Vec<_> = stopped.into_iter().map(|stopped| stopped.reign).collect();

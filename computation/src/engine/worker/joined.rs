@@ -16,7 +16,7 @@ use crate::engine::peers::{DeliveryService, Identity, Peers};
 use crate::engine::session::{Event, JoinOptions, Link, Session};
 use crate::pipeline::{Bound, Pipeline};
 use bytes::Bytes;
-use pelton_domain::{KeyInterval, Sequencer};
+use pelton_domain::KeyInterval;
 use pelton_injector::Assigned;
 use pelton_proto::injector;
 use pelton_statestore::StoreHandle;
@@ -274,20 +274,11 @@ impl Host {
     }
 
     fn reshape(&self, computation: u32, old: Vec<KeyInterval>, new: Vec<KeyInterval>) {
-        let (shared, session) = (self.shared.clone(), self.session.clone());
+        let shared = self.shared.clone();
         tokio::spawn(async move {
-            let Err(error) = shared.reshape(computation, old.clone(), new.clone()).await else { return };
-            tracing::warn!(computation, %error, "intervals were not split or merged");
-            let Some(hosted) = shared.hosted(computation) else { return };
-            let running = hosted.running.lock().unwrap_or_else(PoisonError::into_inner);
-            let gone = old.iter().chain(&new).filter(|interval| !running.contains_key(interval));
-            let party = |interval: &KeyInterval| Party {
-                address: crate::engine::router::address(computation, *interval),
-                sequencer: Sequencer::MIN,
-            };
-            let gone: Vec<_> = gone.map(|interval| (*interval, party(interval))).collect();
-            drop(running);
-            session.released(&gone, error.to_string());
+            if let Err(error) = shared.reshape(computation, old, new).await {
+                tracing::warn!(computation, %error, "intervals were not split or merged");
+            }
         });
     }
 }

@@ -58,7 +58,7 @@ impl Authority {
         self.routes.extend(reigns.iter().map(route));
     }
 
-    pub(super) fn flush_routes(&mut self, _now: Duration) {
+    pub(super) fn flush_routes(&mut self) {
         let routes = std::mem::take(&mut self.routes);
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for routes in routes.chunks(ROUTES_MAX) {

@@ -1,22 +1,20 @@
 //! Workers and their messages.
 
-use super::{Authority, Drain, Reply, Seen};
-use crate::membership::{IntervalReign, SessionId};
-use crate::report::ReportRefused;
+use super::{Authority, Reply, Seen};
+use crate::membership::SessionId;
 use crate::service::events::Joined;
 use crate::service::hello::{self, HelloRefused};
-use crate::service::jobs::{self, Request};
+use crate::service::jobs;
+use crate::service::reporting;
 use crate::service::session::Session;
 use crate::service::wire;
 use pelton_proto::Malformed;
-use pelton_proto::injector::{self as proto, injector_message, request, worker_message::Kind};
+use pelton_proto::injector::{self as proto, injector_message, worker_message::Kind};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-/// Workers that wait for a newer graph to be read, and calls that wait for a worker to be drained.
+/// Workers that wait for a newer graph to be read.
 const WAITING_MAX: usize = 1_024;
-/// Intervals in one request for new reigns.
-const REASSIGN_INTERVALS_MAX: usize = 1_000;
 
 impl Authority {
     pub(super) fn join(&mut self, hello: Box<proto::Hello>, reply: Reply<Joined>) {
@@ -175,100 +173,10 @@ impl Authority {
 
     fn reports(&mut self, session: SessionId, reports: Vec<proto::Report>) -> Result<(), Malformed> {
         let Some(worker) = self.membership.worker_of(session).cloned() else { return Ok(()) };
-        let mut refused: Vec<IntervalReign> = Vec::new();
-        for said in reports {
-            let report = wire::report(&said)?;
-            let (computation, interval, sequencer) = (report.computation, report.interval, report.sequencer);
-            let reign = IntervalReign { computation, interval, sequencer };
-            match self.injector.report(report) {
-                Ok(_) => self.board.report(reign, &worker, said),
-                Err(ReportRefused::Ended) => {}
-                Err(
-                    ReportRefused::NoSuchComputation { .. }
-                    | ReportRefused::NotAssigned { .. }
-                    | ReportRefused::Stale { .. }
-                    | ReportRefused::Ahead { .. },
-                ) => refused.push(reign),
-            }
-        }
+        let refused = reporting::take_in(&self.injector, &mut self.board, &worker, reports)?;
         if !refused.is_empty() {
             self.tell(session, wire::release(&refused));
         }
         Ok(())
-    }
-
-    fn request(&mut self, session: SessionId, request: proto::Request) -> Result<(), Malformed> {
-        let number = request.number;
-        let (computation, old, new) = match request.kind {
-            None => return Err(Malformed::new("request", "it asks for nothing")),
-            Some(request::Kind::Again(id)) => {
-                let reign = wire::reign(&id)?;
-                (reign.computation, vec![reign.interval], vec![reign.interval])
-            }
-            Some(request::Kind::Reassign(reassign)) => {
-                if reassign.old.len().max(reassign.new.len()) > REASSIGN_INTERVALS_MAX {
-                    let reason = format!("more than {REASSIGN_INTERVALS_MAX} intervals at once");
-                    return Err(Malformed::new("request", reason));
-                }
-                let intervals = |bounds: &[proto::Bounds]| bounds.iter().map(wire::interval).collect();
-                let (old, new): (Result<Vec<_>, _>, Result<Vec<_>, _>) =
-                    (intervals(&reassign.old), intervals(&reassign.new));
-                (reassign.computation, old?, new?)
-            }
-        };
-        if self.next_graph.is_some() {
-            self.respond(session, number, Vec::new(), "the graph is changing; ask again".to_owned());
-            return Ok(());
-        }
-        match self.membership.request(session, computation, &old, &new) {
-            Err(refused) => self.respond(session, number, Vec::new(), refused.to_string()),
-            Ok(worker) => {
-                let request = Request { session, number, computation, old, new };
-                self.journaling += 1;
-                self.jobs.push(jobs::change(self.injector.clone(), worker, request));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn respond(
-        &mut self,
-        session: SessionId,
-        number: u64,
-        assigned: Vec<proto::Assign>,
-        refused: String,
-    ) {
-        let response = proto::Response { number, assigned, refused };
-        self.tell(session, wire::message(injector_message::Kind::Response(response)));
-    }
-
-    pub(super) fn drain(&mut self, worker: &str, reply: Reply<proto::DrainResponse>) {
-        if self.drains.len() >= WAITING_MAX {
-            let _ =
-                reply.send(Err(Status::resource_exhausted("too many calls wait for workers to be drained")));
-            return;
-        }
-        let worker = worker.into();
-        match self.membership.drain(&worker, self.now()) {
-            None => {
-                let words = format!("there is no worker {worker}; Status names those there are");
-                let _ = reply.send(Err(Status::not_found(words)));
-            }
-            Some(moved) => self.drains.push(Drain { worker, moved, reply }),
-        }
-    }
-
-    pub(super) fn answer_drains(&mut self) {
-        let (membership, mut left) = (&self.membership, Vec::new());
-        for drain in self.drains.drain(..) {
-            if membership.held(&drain.worker).is_some_and(|held| held > 0) {
-                left.push(drain);
-            } else {
-                let moved = u32::try_from(drain.moved).unwrap_or(u32::MAX);
-                let _ = drain.reply.send(Ok(proto::DrainResponse { moved }));
-            }
-        }
-        left.retain(|drain| !drain.reply.is_closed());
-        self.drains = left;
     }
 }
