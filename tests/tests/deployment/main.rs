@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test that called it")]
 
 mod certificates;
+mod command_lines;
 mod compose;
 mod kubernetes;
 
