@@ -29,6 +29,7 @@
 
 mod worker;
 
+pub use pelton_transport::config;
 pub use worker::{WorkerArgs, worker};
 
 use crate::local::{self, LocalOptions, Outcome};
@@ -47,7 +48,7 @@ pub enum Command {
     /// Run the whole pipeline in this process.
     Run(RunArgs),
     /// Join the pipeline that an injector leads, and run what it assigns.
-    Worker(WorkerArgs),
+    Worker(Box<WorkerArgs>),
     /// Show the computations and streams.
     Graph(GraphArgs),
 }
@@ -85,7 +86,7 @@ struct CommandLine<A: Args> {
     command: Command,
 }
 
-/// Reads the command line, builds the pipeline and does what was asked. Errors go to standard error, and so do
+/// Reads the command line, with what a file and the environment say below it ([`pelton_transport::config`]), builds the pipeline and does what was asked. Errors go to standard error, and so do
 /// warnings, or what `RUST_LOG` asks for.
 ///
 /// `A` are the program's own arguments; they stand before the command.
@@ -94,7 +95,10 @@ where
     A: Args + FromArgMatches,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let CommandLine { own, command } = CommandLine::<A>::parse();
+    let CommandLine { own, command } = match config::parse::<CommandLine<A>>() {
+        Ok(line) => line,
+        Err(error) => return error.report(),
+    };
     log_to_stderr();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -1,6 +1,7 @@
 //! Where state is kept: the store that a URL names, of those that are built into this program.
 
 use pelton_statestore::{OpenError, StoreHandle};
+use pelton_transport::Security;
 
 /// Opens the store that `url` names.
 ///
@@ -14,11 +15,19 @@ use pelton_statestore::{OpenError, StoreHandle};
 /// # Errors
 /// [`OpenError`], which says what to do.
 pub async fn open(url: &str) -> Result<StoreHandle, OpenError> {
+    open_secured(url, &Security::none()).await
+}
+
+/// The same, with connections secured by `security` where the store is a `pelton-statestore`.
+///
+/// # Errors
+/// [`OpenError`], which says what to do.
+pub async fn open_secured(url: &str, security: &Security) -> Result<StoreHandle, OpenError> {
     #[cfg(feature = "foundationdb")]
     if url.starts_with("fdb:") {
         return pelton_statestore_foundationdb::open(url).await;
     }
-    pelton_statestore::open(url).await
+    pelton_statestore::open_secured(url, security).await
 }
 
 #[cfg(test)]

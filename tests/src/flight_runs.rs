@@ -38,7 +38,10 @@ pub fn example_binary_with_foundationdb() -> Result<PathBuf> {
 }
 
 /// Builds `what` as this code was built; where it lies is `name`, below the directory of the profile.
-pub(crate) fn program(name: &str, what: &[&str]) -> Result<PathBuf> {
+///
+/// # Errors
+/// Where it cannot be built.
+pub fn program(name: &str, what: &[&str]) -> Result<PathBuf> {
     let this = std::env::current_exe()?;
     let profile_dir = this
         .ancestors()

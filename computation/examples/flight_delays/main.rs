@@ -29,7 +29,6 @@ mod watch;
 
 use anyhow::{Context, Result};
 use arguments::{Arguments, Command};
-use clap::Parser;
 use outputs::Outputs;
 use pelton::cli;
 use pelton::local::{self, LocalOptions, Outcome};
@@ -49,7 +48,10 @@ const EXIT_STOPPED: u8 = 130;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match cli::config::parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return error.report(),
+    };
     log_to_stderr();
     match run(&arguments).await {
         Ok(exit) => exit,
@@ -72,7 +74,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let outputs = Outputs::claim(&arguments.output, &input)?;
     let pipeline = pipeline::build(&input, &outputs, arguments)?;
     let command = arguments.command.clone().map(|command| match command {
-        Command::Worker(arguments) => cli::Command::Worker(*arguments),
+        Command::Worker(arguments) => cli::Command::Worker(arguments),
         Command::Graph(arguments) => cli::Command::Graph(arguments),
     });
     if let Some(command) = command {

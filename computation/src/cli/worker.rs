@@ -5,7 +5,7 @@ use crate::pipeline::Pipeline;
 use clap::Args;
 use pelton_injector::Worker;
 use pelton_statestore::OpenError;
-use pelton_transport::{ListenOptions, Security};
+use pelton_transport::config::{SecurityArgs, SecurityArgsError, ServingArgs};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -42,18 +42,25 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "NAME,..", env = "PELTON_COMPUTATIONS", value_delimiter = ',')]
     pub computations: Option<Vec<String>>,
 
-    /// Listen where other machines can connect, although there is no TLS.
-    #[arg(long, env = "PELTON_EXPOSED_WITHOUT_TLS")]
-    pub exposed_without_tls: bool,
-
     /// How long a worker that is told to stop waits for others to take over what it runs, in seconds.
     #[arg(long, value_name = "SECONDS", env = "PELTON_LEAVE_WAIT", default_value_t = 15)]
     pub leave_wait: u64,
+
+    /// How connections are secured: those of others to this worker, and its own.
+    #[command(flatten)]
+    pub security: SecurityArgs,
+
+    /// How much it takes on.
+    #[command(flatten)]
+    pub serving: ServingArgs,
 }
 
 /// Why a worker ended without having been drained or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Security(#[from] SecurityArgsError),
     /// The store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -71,11 +78,9 @@ pub enum WorkerError {
 /// # Errors
 /// [`WorkerError`].
 pub async fn worker(pipeline: Pipeline, arguments: &WorkerArgs) -> Result<(), WorkerError> {
-    let store = crate::store::open(&arguments.store).await?;
-    let security = Security::none();
-    let mut listen = ListenOptions::new(arguments.listen);
-    listen.security = security.clone();
-    listen.exposed_without_tls = arguments.exposed_without_tls;
+    let security = arguments.security.security()?;
+    let store = crate::store::open_secured(&arguments.store, &security).await?;
+    let listen = arguments.serving.listen(arguments.listen, &security);
     let options = WorkerOptions {
         engine: EngineOptions { worker: Worker::from(arguments.name.as_str()), ..EngineOptions::default() },
         injectors: arguments.injectors.clone(),

@@ -5,7 +5,8 @@ use clap::Parser;
 use pelton_domain::{Name, ProcessingTime};
 use pelton_injector::service::{InjectorService, Role, ServiceOptions, run};
 use pelton_statestore::StoreHandle;
-use pelton_transport::{ListenOptions, Server};
+use pelton_transport::config::{self, SecurityArgs, ServingArgs};
+use pelton_transport::{Security, Server};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -32,8 +33,8 @@ struct Options {
     #[arg(long, default_value = "127.0.0.1:4200")]
     listen: SocketAddr,
     /// How others reach it, HOST:PORT; without it, the address it listens at
-    #[arg(long)]
-    address: Option<String>,
+    #[arg(long, alias = "address")]
+    advertise: Option<String>,
     /// How long a leader may be silent before another injector takes its place, in milliseconds
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
     lease_ms: u64,
@@ -46,11 +47,19 @@ struct Options {
     /// Where to serve metrics for Prometheus, HOST:PORT; without it, nowhere
     #[arg(long)]
     metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    security: SecurityArgs,
+    #[command(flatten)]
+    serving: ServingArgs,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match begin().await {
+    let options = match config::parse() {
+        Ok(options) => options,
+        Err(error) => return error.report(),
+    };
+    match begin(options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("pelton-injector: {error:#}");
@@ -59,33 +68,33 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn begin() -> anyhow::Result<()> {
+async fn begin(options: Options) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let options = Options::parse();
     if let Some(address) = options.metrics {
         let exporter = metrics_exporter_prometheus::PrometheusBuilder::new().with_http_listener(address);
         exporter.install().with_context(|| format!("cannot serve metrics at {address}"))?;
     }
-    let store =
-        open(&options.store).await.with_context(|| format!("cannot open the store {}", options.store))?;
-    serve(options, store).await
+    let security = options.security.security()?;
+    let store = open(&options.store, &security).await;
+    let store = store.with_context(|| format!("cannot open the store {}", options.store))?;
+    serve(options, store, &security).await
 }
 
 /// Opens the store that a URL names, of those that are built in.
-async fn open(url: &str) -> Result<StoreHandle, pelton_statestore::OpenError> {
+async fn open(url: &str, security: &Security) -> Result<StoreHandle, pelton_statestore::OpenError> {
     #[cfg(feature = "foundationdb")]
     if url.starts_with("fdb:") {
         return pelton_statestore_foundationdb::open(url).await;
     }
-    pelton_statestore::open(url).await
+    pelton_statestore::open_secured(url, security).await
 }
 
 /// Serves until a signal, or until the store fails.
-async fn serve(options: Options, store: StoreHandle) -> anyhow::Result<()> {
-    let server = Server::bind(&ListenOptions::new(options.listen)).await?;
-    let address = options.address.clone().unwrap_or_else(|| server.address().to_string());
+async fn serve(options: Options, store: StoreHandle, security: &Security) -> anyhow::Result<()> {
+    let server = Server::bind(&options.serving.listen(options.listen, security)).await?;
+    let address = options.advertise.clone().unwrap_or_else(|| server.address().to_string());
     say(&format!("listening at {}", server.address()));
     let (roles, watched) = watch::channel(Role::StandingBy { leader: None });
     let routes = Routes::new(InjectorService::new(watched.clone()).server());

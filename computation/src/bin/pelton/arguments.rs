@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Parser, Subcommand};
+use pelton_transport::config::SecurityArgs;
 
 /// Looks at a running Pelton pipeline and operates it.
 #[derive(Debug, Parser)]
@@ -20,6 +21,9 @@ pub(crate) struct Arguments {
     /// Print JSON, for programs.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) security: SecurityArgs,
 
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use pelton_proto::injector::injector_client::InjectorClient;
 use pelton_proto::injector::{StatusRequest, StatusResponse, WorkerStatus};
 use pelton_proto::worker::inspect_client::InspectClient;
+use pelton_transport::config::SecurityArgs;
 use pelton_transport::{MESSAGE_BYTES_MAX, Security, connect};
 use std::time::Duration;
 use tonic::transport::Channel;
@@ -20,8 +21,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(injectors: Vec<String>) -> Result<Self, Failure> {
-        let security = Security::none();
+    pub(crate) fn new(injectors: Vec<String>, security: &SecurityArgs) -> Result<Self, Failure> {
+        let security = security.security().map_err(|error| Failure::Said(error.to_string()))?;
         for address in &injectors {
             connect(address, &security).map_err(|error| Failure::Said(error.to_string()))?;
         }

@@ -19,14 +19,18 @@ mod look;
 mod table;
 
 use arguments::{Arguments, Command};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use connection::Connection;
 use failure::Failure;
+use pelton_transport::config;
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match config::parse_beside_another() {
+        Ok(arguments) => arguments,
+        Err(error) => return error.report(),
+    };
     pelton::cli::log_to_stderr();
     match perform(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,7 +47,7 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
         clap_complete::generate(shell, &mut Arguments::command(), "pelton", &mut std::io::stdout());
         return Ok(());
     }
-    let mut connection = Connection::new(arguments.injectors)?;
+    let mut connection = Connection::new(arguments.injectors, &arguments.security)?;
     match arguments.command {
         Command::Completions { .. } => Ok(()),
         Command::Status => look::status(&mut connection, json).await,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const PREFIX: &str = "PELTON_";
 
 /// What Pelton's own suites read begins so too, and is for no program.
-const SUITES: [&str; 3] = ["SEED", "FLIGHT", "TEST_"];
+const SUITES: [&str; 4] = ["SEED", "FLIGHT", "PROGRAMS", "TEST_"];
 
 /// How many options an error proposes, at most.
 const PROPOSED_MAX: usize = 3;

@@ -11,11 +11,10 @@ mod options;
 mod store;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use options::Options;
 use pelton_statestore::StoreHandle;
 use pelton_statestore::served::{ServeError, serve};
-use pelton_transport::{ListenOptions, Server};
+use pelton_transport::{Server, config};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,7 +26,10 @@ use tracing_subscriber::EnvFilter;
 const STORE_FAILED: u8 = 3;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = match config::parse() {
+        Ok(options) => options,
+        Err(error) => return error.report(),
+    };
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
     match run(&options) {
@@ -55,10 +57,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn serve_until_signal(options: &Options, store: StoreHandle) -> anyhow::Result<()> {
-    let listen = ListenOptions {
-        exposed_without_tls: options.exposed_without_tls,
-        ..ListenOptions::new(options.listen)
-    };
+    let listen = options.serving.listen(options.listen, &options.security.security()?);
     let server = Server::bind(&listen).await?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();

@@ -1,6 +1,7 @@
 //! The command line.
 
 use pelton_statestore::embedded;
+use pelton_transport::config::{SecurityArgs, ServingArgs};
 use std::net::SocketAddr;
 
 /// Serves a state store to other processes over gRPC.
@@ -17,10 +18,10 @@ pub(crate) struct Options {
     /// When a commit to an embedded store counts as durable
     #[arg(long, value_enum, default_value = "fsync")]
     pub(crate) durability: Durability,
-    /// Listen at an address that other machines can reach, though there is no TLS: whoever reaches it may read and
-    /// change everything
-    #[arg(long)]
-    pub(crate) exposed_without_tls: bool,
+    #[command(flatten)]
+    pub(crate) security: SecurityArgs,
+    #[command(flatten)]
+    pub(crate) serving: ServingArgs,
 }
 
 /// When a commit counts as durable.
