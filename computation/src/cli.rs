@@ -24,13 +24,17 @@
 //! | `worker` | joins the pipeline that an injector leads, and runs what it is assigned |
 //! | `graph` | the computations and streams, in words or as a Mermaid flowchart |
 //!
+//! Every option can also stand in a file, `--config FILE`, or in the environment, as `PELTON_` and its name; flags
+//! win over the environment, and that over the file.
+//!
 //! Exit codes: 0 when it is done, drained or printed; 1 for an error; 2 for a wrong command line; 130 when Ctrl-C
 //! stopped a `run`.
 
 mod worker;
 
 pub use pelton_transport::config;
-pub use worker::{WorkerArgs, worker};
+pub use pelton_transport::config::{ConfigError, parse};
+pub use worker::{WorkerArgs, WorkerError, worker};
 
 use crate::local::{self, LocalOptions, Outcome};
 use crate::pipeline::Pipeline;
@@ -57,7 +61,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// Where state is kept: embedded:PATH, memory:, remote:HOST:PORT or fdb:CLUSTER_FILE.
-    #[arg(long, value_name = "URL", env = "PELTON_STORE")]
+    #[arg(long, value_name = "URL")]
     pub store: String,
 }
 

@@ -13,37 +13,31 @@ use std::time::Duration;
 #[derive(Clone, Debug, Args)]
 pub struct WorkerArgs {
     /// The store that all parts of the pipeline share: remote:HOST:PORT or fdb:CLUSTER_FILE.
-    #[arg(long, value_name = "URL", env = "PELTON_STORE")]
+    #[arg(long, value_name = "URL")]
     pub store: String,
 
     /// The addresses of all injectors of the pipeline, with commas between them.
-    #[arg(
-        long,
-        value_name = "HOST:PORT,..",
-        env = "PELTON_INJECTORS",
-        value_delimiter = ',',
-        required = true
-    )]
+    #[arg(long, value_name = "HOST:PORT,..", value_delimiter = ',', required = true)]
     pub injectors: Vec<String>,
 
     /// The name of this worker: unique in the pipeline, and best the same after a restart.
-    #[arg(long, value_name = "NAME", env = "PELTON_NAME")]
+    #[arg(long, value_name = "NAME")]
     pub name: String,
 
     /// Where other workers reach this one; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS", env = "PELTON_LISTEN", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
 
     /// What others are told to connect to, where that is not the address it listens at.
-    #[arg(long, value_name = "HOST:PORT", env = "PELTON_ADVERTISE")]
+    #[arg(long, value_name = "HOST:PORT")]
     pub advertise: Option<String>,
 
     /// Run only these computations, with commas between them.
-    #[arg(long, value_name = "NAME,..", env = "PELTON_COMPUTATIONS", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub computations: Option<Vec<String>>,
 
     /// How long a worker that is told to stop waits for others to take over what it runs, in seconds.
-    #[arg(long, value_name = "SECONDS", env = "PELTON_LEAVE_WAIT", default_value_t = 15)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     pub leave_wait: u64,
 
     /// How connections are secured: those of others to this worker, and its own.

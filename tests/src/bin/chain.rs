@@ -2,7 +2,7 @@
 //! `services_bench` measures with.
 //!
 //! `ticks` sends a record of each key every few milliseconds, at event time "now"; each of the stages passes it on.
-//! Each stage appends a line to `PELTON_CHAIN_LOG.STAGE` for each record: key, when it was sent, now, and the input
+//! Each stage appends a line to `LOG.STAGE` for each record: key, when it was sent, now, and the input
 //! watermark, in microseconds. All processes are on one machine and read one clock.
 
 use clap::Args;
@@ -31,7 +31,7 @@ struct Arguments {
     #[arg(long, default_value_t = 20)]
     every_ms: u64,
     /// The beginning of the files' names.
-    #[arg(long, env = "PELTON_CHAIN_LOG")]
+    #[arg(long)]
     log: String,
 }
 

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use pelton_transport::config::SecurityArgs;
+use pelton_transport::config::SecurityArgs;
 
 /// Looks at a running Pelton pipeline and operates it.
 #[derive(Debug, Parser)]
@@ -12,7 +13,6 @@ pub(crate) struct Arguments {
         long,
         global = true,
         value_name = "HOST:PORT,..",
-        env = "PELTON_INJECTORS",
         value_delimiter = ',',
         default_value = "127.0.0.1:4200"
     )]
@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Print JSON, for programs.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) security: SecurityArgs,
 
     #[command(flatten)]
     pub(crate) security: SecurityArgs,

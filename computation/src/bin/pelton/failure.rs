@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// The pipeline is not done yet.
     #[error("it is not done after {0} s")]
     NotDone(u64),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Security(#[from] pelton_transport::config::SecurityArgsError),
     /// Anything else that the other side says.
     #[error("{0}")]
     Said(String),
@@ -30,7 +33,7 @@ impl Failure {
         match self {
             Self::NoLeader { .. } | Self::Worker { .. } | Self::NoWorkers => 3,
             Self::NotFound(_) => 4,
-            Self::NotDone(_) | Self::Said(_) => 1,
+            Self::NotDone(_) | Self::Security(_) | Self::Said(_) => 1,
         }
     }
 }
