@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `step` | one computation with its inputs and options |
 //! | `graph` | the checks, and the graph in words and as Mermaid |
+//! | `changes` | computations that were removed or renamed |
 //! | `catalogue` | the numbers that a store gives to names, and what may change between two runs |
 
 mod catalogue;
+mod changes;
 mod graph;
 mod step;
 
 pub use catalogue::CatalogueError;
 pub(crate) use catalogue::{Bound, ComputationSpec};
+pub(crate) use changes::Changes;
 pub use graph::{Graph, PipelineError};
 pub use step::{ErasedStep, IntoSteps, RetryPolicy, Step, StepOptions};
 
@@ -22,6 +25,7 @@ use pelton_domain::Name;
 pub struct Pipeline {
     pub(crate) name: Name,
     pub(crate) steps: Vec<ErasedStep>,
+    pub(crate) changes: Changes,
     graph: Graph,
 }
 
@@ -29,7 +33,7 @@ impl Pipeline {
     /// Begins the pipeline `name`. Its state in a store hangs on that name.
     #[must_use]
     pub fn builder(name: impl Into<String>) -> PipelineBuilder {
-        PipelineBuilder { name: name.into(), steps: Vec::new() }
+        PipelineBuilder { name: name.into(), steps: Vec::new(), changes: Changes::default() }
     }
 
     /// Its name.
@@ -50,6 +54,7 @@ impl Pipeline {
 pub struct PipelineBuilder {
     name: String,
     steps: Vec<ErasedStep>,
+    changes: Changes,
 }
 
 impl PipelineBuilder {
@@ -60,16 +65,36 @@ impl PipelineBuilder {
         self
     }
 
+    /// The computation `name`, which a store may know, is not part of the pipeline any more. Records that wait for it
+    /// are dropped, its state stays in the store unused, and its name may be given to a new computation. It may be
+    /// declared for as long as a store may know it.
+    #[must_use]
+    pub fn removes(mut self, name: impl Into<String>) -> Self {
+        self.changes.removed.push(name.into());
+        self
+    }
+
+    /// The computation that a store knows as `from` is now called `to`, and keeps its state, timers and records.
+    #[must_use]
+    pub fn renames(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.changes.renamed.push((from.into(), to.into()));
+        self
+    }
+
     /// Checks the graph.
     ///
     /// # Errors
     /// [`PipelineError`] with everything that is wrong, each with what to do.
     pub fn build(self) -> Result<Pipeline, PipelineError> {
         let graph = Graph::check(&self.name, &self.steps)?;
+        let problems = self.changes.problems(&graph.computations());
+        if !problems.is_empty() {
+            return Err(PipelineError { problems });
+        }
         let name = Name::new(&self.name).map_err(|error| PipelineError::one(error.to_string()))?;
         // Producers before consumers, so that everything that walks the steps walks the stream's way.
         let mut steps: Vec<Option<ErasedStep>> = self.steps.into_iter().map(Some).collect();
         let ordered = graph.order().iter().filter_map(|&at| steps.get_mut(at)?.take()).collect();
-        Ok(Pipeline { name, steps: ordered, graph })
+        Ok(Pipeline { name, steps: ordered, changes: self.changes, graph })
     }
 }

@@ -120,7 +120,12 @@ impl Outbox {
         let mut groups: Groups = Groups::new();
         let mut unacknowledged = 0;
         for production in &chunk.productions {
-            for &subscriber in routes.subscribers(production.item.stream, graph_version) {
+            let subscribers = routes.subscribers(production.item.stream, graph_version);
+            if subscribers.is_empty() {
+                // Whoever it was for has been removed from the pipeline.
+                metrics::counter!("pelton_productions_released_total").increment(1);
+            }
+            for &subscriber in subscribers {
                 let owner = routes.owner(subscriber, production.item.record.key.position());
                 group(&mut groups, subscriber, owner, production.item.clone());
             }

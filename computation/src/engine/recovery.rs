@@ -90,6 +90,13 @@ impl Recovery<'_> {
         for (key, value) in core.scope.scan_all(self.keys.outbox_of(core.interval.first())).await? {
             let (_, number, part) = self.keys.read_outbox(&key).map_err(Failure::engine)?;
             let (version, productions) = outbox::decode(&value).map_err(Failure::engine)?;
+            if version > self.spec.graph_version {
+                let known = self.spec.graph_version;
+                // Who they are for is not known here: to send them to nobody would lose them (I5).
+                return Err(Failure::engine(format!(
+                    "productions were made under version {version} of the graph, and this program has version {known}: run the newer program"
+                )));
+            }
             core.outbox.add(ChunkId { number, part }, vec![key], productions, version, routes, now);
         }
         if core.outbox.has_removable() {

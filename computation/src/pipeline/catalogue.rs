@@ -4,6 +4,7 @@
 //! graph can change around its state. Whenever the graph differs from the stored one its version grows, and
 //! the subscribers of every version are kept: a production goes to those of the version it was made under (I5).
 
+use super::changes::{Changes, is_removed};
 use super::step::{ErasedStep, StepOptions};
 use crate::state::CellSpec;
 use crate::stream::dead_letters;
@@ -54,7 +55,7 @@ impl ComputationSpec {
 pub enum CatalogueError {
     /// A computation is gone.
     #[error(
-        "the store has state of computation {name:?}, which this pipeline lacks: keep it, or start on another store"
+        "the store has state of computation {name:?}, which this pipeline lacks: keep it, declare it with `.removes({name:?})` or `.renames({name:?}, ..)`, or start on another store"
     )]
     Removed {
         /// Its name.
@@ -118,9 +119,11 @@ impl Bound {
     pub(crate) fn new(
         pipeline: &Name,
         steps: &[ErasedStep],
+        changes: &Changes,
         stored: Option<&store::Catalogue>,
     ) -> Result<Self, CatalogueError> {
-        let stored = stored.cloned().unwrap_or_default();
+        let before = stored.cloned().unwrap_or_default();
+        let stored = changes.applied(before.clone());
         check_cells(steps, &stored)?;
         let mut computations = numbers(&stored.computations);
         let mut streams = numbers(&stored.streams);
@@ -154,8 +157,10 @@ impl Bound {
             .filter(|((version, _), _)| *version == stored.graph_version)
             .map(|((_, stream), readers)| (*stream, readers.clone()))
             .collect();
-        let same =
-            stored.graph_version > 0 && latest == current && stored.computations.len() == computations.len();
+        let same = stored.graph_version > 0
+            && stored == before
+            && latest == current
+            && stored.computations.len() == computations.len();
         let graph_version = if same { stored.graph_version } else { stored.graph_version + 1 };
         subscribers
             .extend(current.iter().map(|(stream, readers)| ((graph_version, *stream), readers.clone())));
@@ -230,7 +235,7 @@ fn spec(
 
 fn check_cells(steps: &[ErasedStep], stored: &store::Catalogue) -> Result<(), CatalogueError> {
     for computation in &stored.computations {
-        if !steps.iter().any(|step| step.name == computation.name) {
+        if !is_removed(&computation.name) && !steps.iter().any(|step| step.name == computation.name) {
             return Err(CatalogueError::Removed { name: computation.name.clone() });
         }
     }

@@ -112,7 +112,7 @@ async fn dial(target: &Target, security: &Security) -> io::Result<Dialed> {
             Ok(Dialed { wire, peer: format!("{host}:{port}"), heard: false })
         }
         Err(error) => {
-            tracing::warn!(%host, port, reason = %in_words(&error), "cannot connect");
+            tracing::debug!(%host, port, reason = %in_words(&error), "cannot connect");
             Err(io::Error::new(
                 error.kind(),
                 format!("cannot connect to {host}:{port}: {}", in_words(&error)),

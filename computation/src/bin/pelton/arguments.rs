@@ -2,7 +2,6 @@
 
 use clap::{Parser, Subcommand};
 use pelton_transport::config::SecurityArgs;
-use pelton_transport::config::SecurityArgs;
 
 /// Looks at a running Pelton pipeline and operates it.
 #[derive(Debug, Parser)]
@@ -21,9 +20,6 @@ pub(crate) struct Arguments {
     /// Print JSON, for programs.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) security: SecurityArgs,
 
     #[command(flatten)]
     pub(crate) security: SecurityArgs,

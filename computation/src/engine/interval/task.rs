@@ -122,7 +122,7 @@ impl IntervalTask {
                 }
                 mail = self.mailbox.recv() => match mail {
                     Some(mail) => self.take_mail(mail),
-                    None => return Ended::Abandoned("its mailbox was closed".into()),
+                    None => return Ended::Abandoned("another owns it: its mailbox was closed".into()),
                 },
                 // Closed requests are no reason to end: whoever stops the interval says so itself.
                 Some(request) = requests.recv(), if !requests.is_closed() => {

@@ -48,8 +48,8 @@ impl Engine {
         options: EngineOptions,
         injector_options: InjectorOptions,
     ) -> Result<Self, StartError> {
-        let Pipeline { name, steps, .. } = pipeline;
-        let bound = open::bind(&store, &name, &steps).await?;
+        let Pipeline { name, steps, changes, .. } = pipeline;
+        let bound = open::bind(&store, &name, &steps, &changes).await?;
         let keys = PipelineKeys::new(&name);
         let graph = open::injector_graph(&bound)?;
         let (injector, driver) =

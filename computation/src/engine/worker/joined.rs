@@ -97,8 +97,8 @@ impl JoinedWorker {
         if options.injectors.is_empty() {
             return Err(JoinError::NoInjector);
         }
-        let Pipeline { name, steps, .. } = pipeline;
-        let bound = open::bind(&store, &name, &steps).await?;
+        let Pipeline { name, steps, changes, .. } = pipeline;
+        let bound = open::bind(&store, &name, &steps, &changes).await?;
         let computations = hosted(&bound, options.computations.as_deref())?;
         let server = Server::bind(&options.listen).await?;
         let address = server.address();

@@ -2,7 +2,7 @@
 
 use super::Hosted;
 use crate::engine::timers::TimerEntry;
-use crate::pipeline::{Bound, CatalogueError, ErasedStep};
+use crate::pipeline::{Bound, CatalogueError, Changes, ErasedStep};
 use pelton_domain::{EventTime, Name, ProcessingTime};
 use pelton_injector::{Graph, Node};
 use pelton_proto::{Malformed, Message, convert, store};
@@ -82,6 +82,7 @@ pub(super) async fn bind(
     handle: &StoreHandle,
     name: &Name,
     steps: &[ErasedStep],
+    changes: &Changes,
 ) -> Result<Bound, StartError> {
     let key = PipelineKeys::new(name).catalogue();
     loop {
@@ -95,7 +96,7 @@ pub(super) async fn bind(
         };
         let known: Option<store::Catalogue> =
             stored.as_ref().map(|bytes| convert::decode("catalogue", bytes)).transpose()?;
-        let bound = Bound::new(name, steps, known.as_ref())?;
+        let bound = Bound::new(name, steps, changes, known.as_ref())?;
         let encoded: bytes::Bytes = bound.catalogue.encode_to_vec().into();
         if stored.as_ref() == Some(&encoded) {
             return Ok(bound);

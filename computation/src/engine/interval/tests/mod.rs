@@ -180,7 +180,7 @@ impl Hand {
         let mut steps = Step::new("before", End(true)).into_steps();
         steps.extend(step(Step::new("code", Scripted(Arc::new(code))).reads(&IN)).into_steps());
         steps.extend(Step::new("behind", End(false)).reads(&OUT).into_steps());
-        let specs = Bound::new(&name, &steps, None).unwrap().specs;
+        let specs = Bound::new(&name, &steps, &crate::pipeline::Changes::default(), None).unwrap().specs;
         let number = |name: &str| specs.iter().find(|spec| spec.name.as_str() == name).unwrap().number;
         let downstream = Downstream(number("behind"));
         let keys = PipelineKeys::new(&name).computation(number("code"));

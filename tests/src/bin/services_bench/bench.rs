@@ -1,0 +1,167 @@
+//! The services of one measurement, and what the stages have noted.
+
+use anyhow::{Context, Result, ensure};
+use pelton::{Clock, WallClock};
+use pelton_tests::process::{Process, free_addresses};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Milliseconds between two records of a key.
+pub(crate) const EVERY_MS: u64 = 20;
+const KEYS: usize = 16;
+
+/// One record at one stage; times in microseconds.
+#[derive(Clone, Debug)]
+pub(crate) struct Passed {
+    pub(crate) key: String,
+    pub(crate) sent: i64,
+    pub(crate) now: i64,
+    pub(crate) watermark: i64,
+}
+
+/// The services; they end with this value.
+pub(crate) struct Bench {
+    workers: Vec<Process>,
+    _injector: Process,
+    _statestore: Process,
+    store: String,
+    injector: String,
+    pelton: PathBuf,
+    directory: TempDir,
+}
+
+impl Bench {
+    /// Starts a chain of `stages` on workers that host one computation each, or all.
+    pub(crate) fn start(programs: &Path, stages: usize, hosted: &[Option<&str>]) -> Result<Self> {
+        let directory = tempfile::tempdir_in(".")?;
+        let path = directory.path();
+        let addresses: Vec<String> = free_addresses(2)?.iter().map(ToString::to_string).collect();
+        let [store, injector] = addresses.as_slice() else { anyhow::bail!("two addresses were asked for") };
+        let program = |name: &str| programs.join(name).display().to_string();
+        let kept = format!("embedded:{}", path.join("store").display());
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let command = words(&[&program("pelton-statestore"), "--store", &kept, "--listen", store]);
+        let mut statestore = Process::new("statestore", command, path);
+        statestore.start()?;
+        statestore.until_printed("listens at")?;
+        let remote = format!("remote:{store}");
+        let binary = program("pelton-injector");
+        let command = words(&[&binary, "--pipeline", "chain", "--store", &remote, "--listen", injector]);
+        let mut injecting = Process::new("injector", command, path);
+        injecting.start()?;
+        let (log, stages, keys) =
+            (path.join("log").display().to_string(), stages.to_string(), KEYS.to_string());
+        let worker = |(at, hosted): (usize, &Option<&str>)| {
+            let every = EVERY_MS.to_string();
+            let own = ["--stages", &stages, "--keys", &keys, "--every-ms", &every, "--log", &log];
+            let name = format!("worker-{at}");
+            let of_worker = ["worker", "--store", &remote, "--injectors", injector, "--name", &name];
+            let mut command = vec![program("chain")];
+            command.extend(own.into_iter().chain(of_worker).map(str::to_owned));
+            if let Some(computation) = hosted {
+                command.extend(["--computations".to_owned(), (*computation).to_owned()]);
+            }
+            Process::new(name, command, path)
+        };
+        let mut workers: Vec<Process> = hosted.iter().enumerate().map(worker).collect();
+        workers.iter_mut().try_for_each(Process::start)?;
+        let (store, injector) = (store.clone(), injector.clone());
+        let pelton = programs.join("pelton");
+        Ok(Self {
+            workers,
+            _injector: injecting,
+            _statestore: statestore,
+            store,
+            injector,
+            pelton,
+            directory,
+        })
+    }
+
+    pub(crate) fn store(&self) -> &str {
+        &self.store
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        WallClock.now().as_micros()
+    }
+
+    fn json(&self, words: &[&str]) -> Result<serde_json::Value> {
+        let output = Command::new(&self.pelton)
+            .args(["--injectors", &self.injector, "--json"])
+            .args(words)
+            .output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Waits until every interval runs, `workers` of the workers have some, and all keys pass.
+    pub(crate) fn settle(&mut self, workers: usize) -> Result<()> {
+        for _ in 0..600 {
+            let status = self.json(&["status"])?;
+            let busy = self.json(&["workers"])?;
+            let busy = busy.as_array().map_or(0, |all| all.iter().filter(|w| w["intervals"] != 0).count());
+            if status["running"] == status["intervals"] && status["intervals"] != 0 && busy >= workers {
+                std::thread::sleep(Duration::from_secs(2));
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        anyhow::bail!("the pipeline does not settle: {}", self.json(&["intervals"])?)
+    }
+
+    /// What a stage has noted so far.
+    pub(crate) fn passed(&self, stage: usize) -> Result<Vec<Passed>> {
+        let text = std::fs::read_to_string(self.directory.path().join(format!("log.{stage}")))?;
+        let read = |line: &str| {
+            let mut words = line.split(' ');
+            let key = words.next()?.to_owned();
+            let mut number = || words.next()?.parse().ok();
+            Some(Passed { key, sent: number()?, now: number()?, watermark: number()? })
+        };
+        // A call may run again after a crash, and notes its record once more.
+        Ok(text.lines().filter_map(read).collect())
+    }
+
+    pub(crate) fn kill(&mut self, at: usize) -> Result<()> {
+        self.workers.get_mut(at).context("there is such a worker")?.kill()
+    }
+
+    pub(crate) fn start_worker(&mut self, at: usize) -> Result<()> {
+        self.workers.get_mut(at).context("there is such a worker")?.start()
+    }
+
+    /// Drains a worker, which then ends.
+    pub(crate) fn drain(&mut self, at: usize) -> Result<()> {
+        self.json(&["drain", &format!("worker-{at}")])?;
+        self.workers.get_mut(at).context("there is such a worker")?.until_ended(Duration::from_secs(60))
+    }
+
+    /// For each key whose records stood still at `at` or soon after: how long.
+    pub(crate) fn gaps_around(&self, at: i64) -> Result<Vec<i64>> {
+        let mut keys: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for passed in self.passed(1)? {
+            keys.entry(passed.key).or_default().push(passed.now);
+        }
+        let gap = |mut times: Vec<i64>| {
+            times.sort_unstable();
+            let gaps = times.windows(2).filter_map(|pair| match pair {
+                [before, after] if *after >= at && *before <= at + 3_000_000 => Some(after - before),
+                _ => None,
+            });
+            gaps.max()
+        };
+        let usual = i64::try_from(EVERY_MS).unwrap_or(0) * 1000;
+        Ok(keys.into_values().filter_map(gap).filter(|gap| *gap > 2 * usual).collect())
+    }
+}
+
+/// The `percent`th percentile; 0 where there is nothing.
+pub(crate) fn percentile(values: &mut [i64], percent: usize) -> i64 {
+    values.sort_unstable();
+    let at = (values.len() * percent / 100).min(values.len().saturating_sub(1));
+    values.get(at).copied().unwrap_or(0)
+}
