@@ -118,6 +118,8 @@ impl Server {
         let cut = CancellationToken::new();
         let _cut_when_dropped = cut.clone().drop_guard();
         let (out, connections) = mpsc::channel(HANDED_OVER_MAX);
+        // tonic goes on without its signal where connections end first, and nobody would be told of the stop.
+        let _until_the_end = out.clone();
         let accepting = Accepting { security: self.security, limits, cut: cut.clone(), out };
         let accepting = accepting.run(self.listener, stop.clone());
         let stopping = async {
