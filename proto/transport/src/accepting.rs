@@ -3,10 +3,11 @@
 use crate::connection::Connection;
 use crate::limits::Limits;
 use crate::security::Security;
-use crate::wire::{Wire, in_words};
+use crate::wire::{Wire, in_handshake, in_words};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -16,6 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 /// How long accepting rests after it failed, so that a process without file descriptors does not spin.
 const REST_MS: u64 = 100;
+
+/// How much, and for how long, a client that was refused is heard out.
+const LINGER_MS_MAX: u64 = 1_000;
+const LINGER_BYTES_MAX: u64 = 64 << 10;
 
 /// How often the TLS files are looked at while nobody connects.
 const TLS_FILES_SECONDS: u64 = 5;
@@ -109,8 +114,22 @@ impl Accepting {
             None => Ok(Wire::Plain(stream)),
             Some(credentials) => {
                 let acceptor = TlsAcceptor::from(Arc::clone(&credentials.server));
-                Ok(Wire::Tls(Box::new(acceptor.accept(stream).await?.into())))
+                match acceptor.accept(stream).into_fallible().await {
+                    Ok(stream) => Ok(Wire::Tls(Box::new(stream.into()))),
+                    Err((error, stream)) => {
+                        let _ = timeout(Duration::from_millis(LINGER_MS_MAX), hear_out(stream)).await;
+                        Err(in_handshake(error))
+                    }
+                }
             }
         }
+    }
+}
+
+/// Waits for a refused client to close. Closing while it still sends would reset the connection, and what it was
+/// told of the reason would be lost with it.
+async fn hear_out(mut stream: TcpStream) {
+    if stream.shutdown().await.is_ok() {
+        let _ = tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await;
     }
 }

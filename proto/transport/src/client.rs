@@ -4,7 +4,7 @@
 //! UNAVAILABLE; what TLS said is in the chain of the status' sources as well.
 
 use crate::security::Security;
-use crate::wire::{Wire, in_words, tls_error};
+use crate::wire::{Wire, in_handshake, in_words, tls_error};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
@@ -127,7 +127,7 @@ async fn open(target: &Target, security: &Security) -> io::Result<Wire> {
     let Some(credentials) = security.current().await else { return Ok(Wire::Plain(stream)) };
     let name = security.server_name(&target.host).map_err(io::Error::other)?;
     let connector = TlsConnector::from(Arc::clone(&credentials.client));
-    let stream = connector.connect(name, stream).await?;
+    let stream = connector.connect(name, stream).await.map_err(in_handshake)?;
     Ok(Wire::Tls(Box::new(stream.into())))
 }
 

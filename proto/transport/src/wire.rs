@@ -68,10 +68,18 @@ impl AsyncWrite for Wire {
 pub(crate) fn in_words(error: &io::Error) -> String {
     match tls_error(error) {
         Some(tls) => tls_in_words(tls),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "it closed the connection during the TLS handshake".to_owned()
-        }
         None => error.to_string(),
+    }
+}
+
+/// The failure of a handshake, with words for a connection that was only closed.
+pub(crate) fn in_handshake(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            let words = "it closed the connection during the TLS handshake; perhaps it does not speak TLS";
+            io::Error::new(error.kind(), words)
+        }
+        _ => error,
     }
 }
 
