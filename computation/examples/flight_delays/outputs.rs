@@ -42,7 +42,8 @@ impl Outputs {
                 earlier.trim_end()
             ),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let draft = directory.join("input.txt.tmp");
+                // Several workers may be about to do the same.
+                let draft = directory.join(format!("input.txt.{}.tmp", std::process::id()));
                 fs::write(&draft, format!("{name}\n")).with_context(cannot)?;
                 fs::rename(&draft, &mark).with_context(cannot)?;
             }
