@@ -69,6 +69,8 @@ struct Inner {
 /// What was asked and not answered.
 #[derive(Default)]
 struct Requests {
+    /// The link has ended: nothing is answered any more.
+    closed: bool,
     last: u64,
     waiting: BTreeMap<u64, (request::Kind, oneshot::Sender<injector::Response>)>,
 }
@@ -196,6 +198,9 @@ impl Session {
         let (reply, answer) = oneshot::channel();
         let number = {
             let mut requests = lock(&self.inner.requests);
+            if requests.closed {
+                return Err("the membership has ended".to_owned());
+            }
             requests.last += 1;
             let number = requests.last;
             requests.waiting.insert(number, (kind.clone(), reply));
@@ -210,6 +215,13 @@ impl Session {
             // Whoever asked has gone: the interval is assigned, and told of when the injector asks what runs here.
             let _ = reply.send(response);
         }
+    }
+
+    /// Nothing is answered any more: whoever waits is told.
+    fn close(&self) {
+        let mut requests = lock(&self.inner.requests);
+        requests.closed = true;
+        requests.waiting.clear();
     }
 
     /// What was asked and not answered, to be asked of another injector.

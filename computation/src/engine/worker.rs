@@ -253,7 +253,11 @@ impl Shared {
                 () = tokio::time::sleep(delay) => {}
             }
             delay = (delay * 2).min(RESTART_DELAY_MAX);
-            match self.authority.again(computation, interval, assigned.assignment.sequencer).await {
+            let again = tokio::select! {
+                () = life.stop.cancelled() => return None,
+                again = self.authority.again(computation, interval, assigned.assignment.sequencer) => again,
+            };
+            match again {
                 Ok(Some(next)) => {
                     life.reign.store(next.assignment.sequencer.get(), Ordering::Release);
                     assigned = next;

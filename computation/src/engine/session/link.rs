@@ -46,6 +46,12 @@ pub(crate) struct Link {
     leaving: bool,
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.session.close();
+    }
+}
+
 enum Ended {
     Drained,
     Lost(Status),

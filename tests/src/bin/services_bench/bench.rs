@@ -36,7 +36,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// Starts a chain of `stages` on workers that host one computation each, or all.
     pub(crate) fn start(programs: &Path, stages: usize, hosted: &[Option<&str>]) -> Result<Self> {
-        let directory = tempfile::tempdir_in(".")?;
+        let directory = tempfile::tempdir()?;
         let path = directory.path();
         let addresses: Vec<String> = free_addresses(2)?.iter().map(ToString::to_string).collect();
         let [store, injector] = addresses.as_slice() else { anyhow::bail!("two addresses were asked for") };
