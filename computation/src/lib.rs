@@ -7,6 +7,7 @@
 //! |---|---|
 //! | write a computation | [`Computation`], [`Context`], [`state`], [`Timer`], [`Failure`] |
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
+//! | group records by time | [`window`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | run on one machine | [`local`] |
 //! | choose where state is kept | [`store`] |
@@ -22,6 +23,7 @@ pub mod state;
 pub mod store;
 pub mod stream;
 pub mod testing;
+pub mod window;
 
 mod computation;
 mod context;

@@ -1,0 +1,320 @@
+//! A case as it is written: a line of JSON, in a file that may be compressed by gzip.
+
+use anyhow::{Context, Result, ensure};
+use flate2::read::MultiGzDecoder;
+use pelton::EventTime;
+use pelton::window::{Accumulation, TimestampCombiner, Trigger, Window};
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use serde_json::Value as Json;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
+use std::path::Path;
+use std::time::Duration;
+
+/// One case.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// Its number.
+    pub case: u64,
+    /// How records fall into windows.
+    pub window: Windows,
+    /// When these fire.
+    pub trigger: TriggerText,
+    /// What panes hold of what was told before.
+    pub accumulation: AccumulationText,
+    /// The event time of panes.
+    pub timestamp_combiner: TimestampText,
+    /// How long after its end a window takes records.
+    pub allowed_lateness: Seconds,
+    /// What happens.
+    pub steps: Vec<Step>,
+}
+
+/// Seconds, to the microsecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seconds {
+    micros: i64,
+}
+
+impl Seconds {
+    /// As a time since the Unix epoch.
+    #[must_use]
+    pub fn as_time(self) -> EventTime {
+        EventTime::from_micros(self.micros)
+    }
+
+    /// As a shift of windows that repeat with this period.
+    #[must_use]
+    pub fn as_offset(self, period: Length) -> Duration {
+        let period_us = i64::try_from(period.0.as_micros()).unwrap_or(i64::MAX);
+        Duration::from_micros(self.micros.rem_euclid(period_us).cast_unsigned())
+    }
+
+    /// As a duration; less than nothing is nothing.
+    #[must_use]
+    pub fn as_duration(self) -> Duration {
+        Duration::from_micros(self.micros.max(0).cast_unsigned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(from)?;
+        let whole = number.as_i64().and_then(|seconds| seconds.checked_mul(1_000_000));
+        let seconds = number.as_f64().unwrap_or(f64::INFINITY);
+        match whole {
+            Some(micros) => Ok(Self { micros }),
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "it is rounded, and within the range of times"
+            )]
+            None if seconds.abs() < 9.0e12 => Ok(Self { micros: (seconds * 1e6).round() as i64 }),
+            None => Err(de::Error::custom(format!("{number} seconds are beyond the range of times"))),
+        }
+    }
+}
+
+/// A length of time that is not nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Length(pub Duration);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let length = Seconds::deserialize(from)?.as_duration();
+        if length.is_zero() {
+            return Err(de::Error::custom("a size, a period and a gap must be more than 0 seconds"));
+        }
+        Ok(Self(length))
+    }
+}
+
+/// How records fall into windows.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Windows {
+    /// Side by side.
+    Fixed {
+        /// Their size.
+        size: Length,
+        /// By how much they are shifted.
+        #[serde(default)]
+        offset: Seconds,
+    },
+    /// One every period.
+    Sliding {
+        /// Their size.
+        size: Length,
+        /// How often one begins.
+        period: Length,
+        /// By how much they are shifted.
+        #[serde(default)]
+        offset: Seconds,
+    },
+    /// As long as records come.
+    Sessions {
+        /// Until they do not.
+        gap: Length,
+    },
+    /// All of time.
+    Global,
+}
+
+/// When windows fire.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "they are those of `Trigger`")]
+pub enum TriggerText {
+    Default,
+    Never,
+    AfterCount { count: u64 },
+    AfterWatermark { early: Option<Box<TriggerText>>, late: Option<Box<TriggerText>> },
+    AfterEach { of: Vec<TriggerText> },
+    AfterFirst { of: Vec<TriggerText> },
+    AfterAll { of: Vec<TriggerText> },
+    Repeatedly { of: Box<TriggerText> },
+    OrFinally { of: Box<TriggerText>, finally: Box<TriggerText> },
+}
+
+impl TriggerText {
+    /// The trigger it says.
+    #[must_use]
+    pub fn trigger(&self) -> Trigger {
+        let all = |of: &[Self]| -> Vec<Trigger> { of.iter().map(Self::trigger).collect() };
+        match self {
+            Self::Default => Trigger::Default,
+            Self::Never => Trigger::Never,
+            Self::AfterCount { count } => Trigger::after_count(*count),
+            Self::AfterWatermark { early, late } => Trigger::AfterWatermark {
+                early: early.as_ref().map(|of| Box::new(of.trigger())),
+                late: late.as_ref().map(|of| Box::new(of.trigger())),
+            },
+            Self::AfterEach { of } => Trigger::AfterEach(all(of)),
+            Self::AfterFirst { of } => Trigger::AfterFirst(all(of)),
+            Self::AfterAll { of } => Trigger::AfterAll(all(of)),
+            Self::Repeatedly { of } => of.trigger().repeatedly(),
+            Self::OrFinally { of, finally } => of.trigger().or_finally(finally.trigger()),
+        }
+    }
+}
+
+/// What panes hold of what was told before.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "they are those of `Accumulation`")]
+pub enum AccumulationText {
+    Discarding,
+    Accumulating,
+}
+
+impl From<AccumulationText> for Accumulation {
+    fn from(text: AccumulationText) -> Self {
+        match text {
+            AccumulationText::Discarding => Self::Discarding,
+            AccumulationText::Accumulating => Self::Accumulating,
+        }
+    }
+}
+
+/// The event time of panes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "they are those of `TimestampCombiner`")]
+pub enum TimestampText {
+    EndOfWindow,
+    Earliest,
+    Latest,
+}
+
+impl From<TimestampText> for TimestampCombiner {
+    fn from(text: TimestampText) -> Self {
+        match text {
+            TimestampText::EndOfWindow => Self::EndOfWindow,
+            TimestampText::Earliest => Self::Earliest,
+            TimestampText::Latest => Self::Latest,
+        }
+    }
+}
+
+/// What happens, and what fires then.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Step {
+    /// A record comes.
+    Element(ElementStep),
+    /// The watermark advances.
+    Watermark(WatermarkStep),
+}
+
+/// A record comes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElementStep {
+    /// Its value.
+    pub element: Json,
+    /// Its event time.
+    pub at: Seconds,
+    /// What fires.
+    pub panes: Vec<PaneText>,
+}
+
+/// The watermark advances.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatermarkStep {
+    /// To there.
+    pub watermark: Seconds,
+    /// What fires.
+    pub panes: Vec<PaneText>,
+}
+
+/// One firing. The order of its fields is that in which differences show them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaneText {
+    /// From where to where, in microseconds; `None` for the global window.
+    #[serde(deserialize_with = "present")]
+    pub window: Option<(i64, i64)>,
+    /// What is in it, sorted by its text.
+    pub values: Vec<Json>,
+    /// Its event time in microseconds; `None` for the end of the global window.
+    #[serde(deserialize_with = "present")]
+    pub timestamp: Option<i64>,
+    /// Its number.
+    pub index: u64,
+    /// Its number among those that are not early; -1 for an early one.
+    pub nonspeculative_index: i64,
+    /// When it fires.
+    pub timing: String,
+    /// Whether it is the first.
+    pub first: bool,
+    /// Whether it is the last.
+    pub last: bool,
+}
+
+/// A field that may be null, but not be missing.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(from)
+}
+
+impl PaneText {
+    /// The window, as the engine has it.
+    ///
+    /// # Errors
+    /// Where it is empty.
+    pub fn window(&self) -> Result<Window, String> {
+        self.window.map_or(Ok(Window::GLOBAL), Window::try_from)
+    }
+}
+
+/// Reads a file of cases, each with the number of its line.
+///
+/// # Errors
+/// Where it cannot be read, has no case, or a line is none: with the file, the line and the reason.
+pub fn read(path: &Path) -> Result<Vec<(usize, Case)>> {
+    let name = path.display();
+    let mut file = File::open(path).with_context(|| format!("cannot open {name}"))?;
+    let mut cases = Vec::new();
+    for (place, line) in lines(&mut file).with_context(|| format!("cannot read {name}"))?.enumerate() {
+        let number = place + 1;
+        let line = line.with_context(|| format!("{name}, line {number}: cannot be read"))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let case: Case =
+            serde_json::from_str(&line).with_context(|| format!("{name}, line {number}: is no case"))?;
+        for (step, pane) in case.steps.iter().flat_map(Step::panes).enumerate() {
+            pane.window().map_err(|reason| {
+                anyhow::anyhow!("{name}, line {number}: pane {} of the case: {reason}", step + 1)
+            })?;
+        }
+        case.trigger.trigger().check().with_context(|| format!("{name}, line {number}: no such trigger"))?;
+        cases.push((number, case));
+    }
+    ensure!(!cases.is_empty(), "{name} has no case: it should have one JSON object a line");
+    Ok(cases)
+}
+
+impl Step {
+    /// What fires.
+    #[must_use]
+    pub fn panes(&self) -> &[PaneText] {
+        match self {
+            Self::Element(step) => &step.panes,
+            Self::Watermark(step) => &step.panes,
+        }
+    }
+}
+
+/// The lines of a file, which is compressed if it begins like that.
+fn lines(file: &mut File) -> std::io::Result<impl Iterator<Item = std::io::Result<String>> + '_> {
+    let mut magic = Vec::new();
+    file.by_ref().take(2).read_to_end(&mut magic)?;
+    file.rewind()?;
+    let bytes: Box<dyn BufRead + '_> = match magic[..] {
+        [0x1f, 0x8b] => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+        _ => Box::new(BufReader::new(file)),
+    };
+    Ok(bytes.lines())
+}
