@@ -7,7 +7,7 @@
 //! | module | noun | keeps |
 //! |---|---|---|
 //! | `bounds` | a window | |
-//! | `assign`, `sessions` | which windows a record falls into, and which become one | I12 |
+//! | `assign`, `sessions`, `calendar` | which windows a record falls into, and which become one | I12 |
 //! | `trigger` | when a window fires; pure state machines | I12 |
 //! | `strategy` | accumulation, lateness, closing, time of panes | |
 //! | `pane` | what comes out, and what is refused | I10 |
@@ -23,6 +23,7 @@ mod aggregator;
 mod assign;
 mod bounds;
 mod builder;
+mod calendar;
 mod live;
 mod operator;
 mod pane;
@@ -37,9 +38,13 @@ pub use assign::{
 };
 pub use bounds::Window;
 pub use builder::{Windowed, WindowedError};
+pub use calendar::{CalendarError, CalendarWindows};
 pub use live::LIVE_WINDOWS_MAX;
 pub use operator::WindowOperator;
 pub use pane::{Pane, PaneInfo, Refusal, Refused, Timing};
 pub use sessions::{Sessions, merge_overlapping};
 pub use strategy::{Accumulation, Closing, Delay, OnTime, Strategy, TimestampCombiner};
 pub use trigger::{TRIGGER_DEPTH_MAX, Trigger, TriggerError};
+
+#[cfg(test)]
+mod tests;

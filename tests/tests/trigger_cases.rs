@@ -56,8 +56,14 @@ fn the_program_tells_each_difference_and_fails() {
     let back = case.replace(r#""steps":["#, r#""steps":[{"watermark":11,"panes":[]},"#);
     let bad = trigger_cases(&[case, other, back].join("\n"));
     let told = String::from_utf8_lossy(&bad.stdout);
-    assert!(told.contains("line 2, case 7, step 2: missing {\"window\":[0,10000000],\"values\":[2]"), "{told}");
-    assert!(told.contains("line 2, case 7, step 2: unexpected {\"window\":[0,10000000],\"values\":[1]"), "{told}");
+    assert!(
+        told.contains("line 2, case 7, step 2: missing {\"window\":[0,10000000],\"values\":[2]"),
+        "{told}"
+    );
+    assert!(
+        told.contains("line 2, case 7, step 2: unexpected {\"window\":[0,10000000],\"values\":[1]"),
+        "{told}"
+    );
     assert!(told.contains("line 3, case 7, step 3: the watermark"), "{told}");
     assert!(told.ends_with("1 passed, 2 failed\n"), "{told}");
     assert_eq!(bad.status.code(), Some(1));

@@ -1,5 +1,6 @@
 //! How the records of a window become its value: combined on the way in, so that a window costs one accumulator.
 
+use super::aggregators::Of;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -53,4 +54,14 @@ pub trait Aggregator: Clone + Send + Sync + 'static {
 
     /// What the accumulator is worth.
     fn output(&self, accumulator: &Self::Accumulator) -> Self::Output;
+
+    /// Aggregates what `take` takes out of each record.
+    fn of<T, F>(self, take: F) -> Of<Self, T, F>
+    where
+        Self: Sized,
+        T: 'static,
+        F: Fn(&T) -> Self::Input + Clone + Send + Sync + 'static,
+    {
+        Of::new(self, take)
+    }
 }
