@@ -7,6 +7,7 @@
 //! |---|---|
 //! | write a computation | [`Computation`], [`Context`], [`state`], [`Timer`], [`Failure`] |
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
+//! | say a whole pipeline in one go | [`flow`] |
 //! | group records by time | [`window`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | run on one machine | [`local`] |
@@ -15,6 +16,7 @@
 //! | embed the engine | [`Engine`] |
 
 pub mod codec;
+pub mod flow;
 pub mod local;
 pub mod pipeline;
 pub mod sink;
@@ -29,6 +31,7 @@ mod computation;
 mod context;
 mod engine;
 mod failure;
+mod outlet;
 mod timer;
 
 pub use codec::Codec;

@@ -15,7 +15,7 @@
 //! | `state` | what is kept of a window; pure | I7 |
 //! | `live` | the windows of a key that may merge | |
 //! | `operator` | all of it, as a computation | I2, I7, I8, I10 |
-//! | `builder` | how a windowed step is said | |
+//! | `builder`, `options` | how a windowed step is said | |
 
 pub mod aggregators;
 
@@ -26,6 +26,7 @@ mod builder;
 mod calendar;
 mod live;
 mod operator;
+pub(crate) mod options;
 mod pane;
 mod sessions;
 mod state;

@@ -3,24 +3,24 @@
 use super::aggregator::Aggregator;
 use super::assign::WindowFn;
 use super::operator::{Shared, WindowOperator};
+use super::options::strategy_options;
 use super::pane::{Pane, Refused};
-use super::strategy::{Accumulation, Closing, OnTime, Strategy, TimestampCombiner};
-use super::trigger::{Trigger, TriggerError};
+use super::strategy::Strategy;
+use super::trigger::TriggerError;
 use crate::codec::Codec;
+use crate::outlet::Outlet;
 use crate::pipeline::Step;
 use crate::stream::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Groups each key's records by windows and combines them: `Windowed::by(windows, aggregator)`, then how.
 ///
 /// ```
 /// use pelton::window::{FixedWindows, Pane, Trigger, Windowed, aggregators};
 /// use pelton::{EventTime, Stream, testing::Harness};
-/// use std::time::Duration;
-///
+/// ///
 /// static WORDS: Stream<String> = Stream::new("words");
 /// static COUNTS: Stream<Pane<u64>> = Stream::new("counts");
 ///
@@ -46,7 +46,7 @@ pub struct Windowed<F, G: Aggregator> {
     windows: F,
     by: G,
     strategy: Strategy,
-    refused: Option<Stream<Refused<G::Input>>>,
+    refused: Option<Outlet<Refused<G::Input>>>,
 }
 
 /// A windowed step that cannot be.
@@ -75,41 +75,7 @@ where
         Self { windows, by, strategy: Strategy::default(), refused: None }
     }
 
-    /// When panes fire. Default: on time, and then with every late record.
-    pub fn trigger(mut self, trigger: Trigger) -> Self {
-        self.strategy.trigger = trigger;
-        self
-    }
-
-    /// What a pane holds of what earlier ones have told. Default: nothing (discarding).
-    pub fn accumulation(mut self, accumulation: Accumulation) -> Self {
-        self.strategy.accumulation = accumulation;
-        self
-    }
-
-    /// How long after a window's end, by the watermark, it still takes records. Default 0.
-    pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
-        self.strategy.allowed_lateness = lateness;
-        self
-    }
-
-    /// The event time of panes. Default: the last moment of the window.
-    pub fn timestamps(mut self, timestamps: TimestampCombiner) -> Self {
-        self.strategy.timestamps = timestamps;
-        self
-    }
-
-    /// What becomes of a window whose lateness is over. Default: a last pane if there is anything to tell.
-    pub fn closing(mut self, closing: Closing) -> Self {
-        self.strategy.closing = closing;
-        self
-    }
-
-    /// What becomes of an empty pane on time. Default: it fires.
-    pub fn on_time(mut self, on_time: OnTime) -> Self {
-        self.strategy.on_time = on_time;
-        self
-    }
+    strategy_options!();
 
     /// All of how, at once.
     pub fn strategy(mut self, strategy: Strategy) -> Self {
@@ -117,9 +83,15 @@ where
         self
     }
 
+    /// As [`Self::refused`], to an outlet.
+    pub(crate) fn refused_to(mut self, outlet: Outlet<Refused<G::Input>>) -> Self {
+        self.refused = Some(outlet);
+        self
+    }
+
     /// Records that come too late go to `stream`, beside being counted.
     pub fn refused(mut self, stream: &Stream<Refused<G::Input>>) -> Self {
-        self.refused = Some(stream.clone());
+        self.refused = Some(Outlet::to(stream));
         self
     }
 
@@ -145,11 +117,18 @@ where
         name: &str,
         panes: &Stream<Pane<G::Output>>,
     ) -> Result<WindowOperator<F, G>, WindowedError> {
+        self.operator_with(name, Outlet::to(panes))
+    }
+
+    /// As [`Self::operator`], where panes go to `panes`.
+    pub(crate) fn operator_with(
+        self,
+        name: &str,
+        panes: Outlet<Pane<G::Output>>,
+    ) -> Result<WindowOperator<F, G>, WindowedError> {
         let Self { windows, by, strategy, refused } = self;
         let named = |error| WindowedError::Trigger { step: name.to_owned(), error };
         strategy.trigger.check().map_err(named)?;
-        Ok(WindowOperator {
-            shared: Arc::new(Shared { windows, by, strategy, panes: panes.clone(), refused }),
-        })
+        Ok(WindowOperator { shared: Arc::new(Shared { windows, by, strategy, panes, refused }) })
     }
 }

@@ -16,8 +16,8 @@ use super::trigger::Moment;
 use crate::computation::{Computation, Declaration, Input};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::outlet::Outlet;
 use crate::state::Value;
-use crate::stream::Stream;
 use crate::timer::{Fired, TimeDomain, Timer};
 use bytes::Bytes;
 use pelton_domain::{EventTime, ProcessingTime};
@@ -40,8 +40,8 @@ pub(super) struct Shared<F, G: Aggregator> {
     pub(super) windows: F,
     pub(super) by: G,
     pub(super) strategy: Strategy,
-    pub(super) panes: Stream<Pane<G::Output>>,
-    pub(super) refused: Option<Stream<Refused<G::Input>>>,
+    pub(super) panes: Outlet<Pane<G::Output>>,
+    pub(super) refused: Option<Outlet<Refused<G::Input>>>,
 }
 
 impl<F, G: Aggregator> Clone for WindowOperator<F, G> {
@@ -75,12 +75,13 @@ where
     type Input = G::Input;
 
     fn declare(&self, declaration: &mut Declaration) {
-        declaration.cell(&cell::<G>()).output(&self.shared.panes);
+        declaration.cell(&cell::<G>());
+        self.shared.panes.declare(declaration);
         if self.shared.windows.merge_reach().is_some() {
             declaration.cell(&LiveWindows::CELL);
         }
         if let Some(refused) = &self.shared.refused {
-            declaration.output(refused);
+            refused.declare(declaration);
         }
     }
 
@@ -296,7 +297,7 @@ where
 
     fn emit(&self, cx: &mut Context<'_>, firing: Firing<G::Output>) -> Result<(), Failure> {
         for (at, pane) in firing {
-            cx.emit(&self.panes, cx.key().clone(), at, &pane)?;
+            self.panes.emit(cx, cx.key().clone(), at, pane)?;
         }
         Ok(())
     }
@@ -308,8 +309,8 @@ where
         windows: Vec<(Window, Refusal)>,
     ) -> Result<(), Failure> {
         match &self.refused {
-            Some(stream) => {
-                cx.emit(stream, input.key, input.event_time, &Refused { value: input.value, windows })
+            Some(outlet) => {
+                outlet.emit(cx, input.key, input.event_time, Refused { value: input.value, windows })
             }
             None => Ok(()),
         }
