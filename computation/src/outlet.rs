@@ -27,12 +27,14 @@ type Route<T> = Arc<dyn Fn(T, Key, EventTime, &mut Vec<Routed>) -> Result<(), Co
 /// Where productions of one kind go.
 pub(crate) struct Outlet<T> {
     outputs: Vec<StreamType>,
+    /// The steps fused into the way to each output, first to last.
+    fused: Vec<(Vec<&'static str>, String)>,
     route: Route<T>,
 }
 
 impl<T> Clone for Outlet<T> {
     fn clone(&self) -> Self {
-        Self { outputs: self.outputs.clone(), route: self.route.clone() }
+        Self { outputs: self.outputs.clone(), fused: self.fused.clone(), route: self.route.clone() }
     }
 }
 
@@ -50,7 +52,8 @@ impl<T: 'static> Outlet<T> {
             routed.push(Routed { stream: raw.clone(), key, event_time, value: C::encode(&value)? });
             Ok(())
         };
-        Self { outputs: vec![stream.into()], route: Arc::new(route) }
+        let fused = vec![(Vec::new(), stream.name().to_owned())];
+        Self { outputs: vec![stream.into()], fused, route: Arc::new(route) }
     }
 
     /// To all of these.
@@ -65,19 +68,22 @@ impl<T: 'static> Outlet<T> {
         }
         let mut outputs: Vec<StreamType> = outlets.iter().flat_map(|outlet| outlet.outputs.clone()).collect();
         outputs.dedup_by(|a, b| a.name == b.name);
+        let fused = outlets.iter().flat_map(|outlet| outlet.fused.clone()).collect();
         let routes: Vec<Route<T>> = outlets.into_iter().map(|outlet| outlet.route).collect();
         let route = move |value: T, key: Key, event_time, routed: &mut Vec<Routed>| {
             routes.iter().try_for_each(|route| route(value.clone(), key.clone(), event_time, routed))
         };
-        Self { outputs, route: Arc::new(route) }
+        Self { outputs, fused, route: Arc::new(route) }
     }
 
-    /// With `step` before it: what it gives out goes here.
+    /// With `step`, known as `name`, before it: what it gives out goes here.
     pub(crate) fn behind<U: 'static>(
         self,
+        name: &'static str,
         step: impl Fn(U, Key, EventTime, &mut dyn FnMut(T, Key)) + Send + Sync + 'static,
     ) -> Outlet<U> {
-        let route = self.route;
+        let Self { outputs, mut fused, route } = self;
+        fused.iter_mut().for_each(|(steps, _)| steps.insert(0, name));
         let chained = move |value: U, key: Key, event_time: EventTime, routed: &mut Vec<Routed>| {
             let mut result = Ok(());
             step(value, key, event_time, &mut |value, key| {
@@ -87,12 +93,14 @@ impl<T: 'static> Outlet<T> {
             });
             result
         };
-        Outlet { outputs: self.outputs, route: Arc::new(chained) }
+        Outlet { outputs, fused, route: Arc::new(chained) }
     }
 
     /// The step that has it produces these streams.
     pub(crate) fn declare(&self, declaration: &mut Declaration) {
         declaration.outputs.extend(self.outputs.iter().cloned());
+        let fused = self.fused.iter().filter(|(steps, _)| !steps.is_empty());
+        declaration.fused.extend(fused.map(|(steps, to)| format!("{} -> {to}", steps.join(", "))));
     }
 
     /// What a value becomes.

@@ -1,6 +1,8 @@
 //! Windows and triggers, held against another implementation of the Beam model, through the engine and its crashes
 //! (I2, I8, I12).
 
+#![allow(clippy::unwrap_used, reason = "a test: a panic is its failure")]
+
 use pelton_tests::trigger_cases::format::{self, Case};
 use pelton_tests::trigger_cases::run::{Crashes, differences};
 use std::path::{Path, PathBuf};
@@ -80,7 +82,9 @@ fn a_file_that_is_none_is_refused_in_words() {
         (case.replace(r#""size":10"#, r#""size":0"#), "must be more than 0 seconds"),
         (case.replace("[0,10000000]", "[5,5]"), "is empty"),
         (case.replace(r#"{"kind":"default"}"#, r#"{"kind":"after_all","of":[]}"#), "name at least one"),
-        (case.replace(r#""at":3"#, r#""at":1e40"#), "line 1: is no case"),
+        (case.replace(r#""at":3"#, r#""at":1e40"#), "seconds are beyond the range of times"),
+        (case.replace(r#""at":3,"#, ""), "a step: missing field `at`"),
+        (case.replace(r#"{"watermark":10,"#, r#"{"when":10,"#), "either an `element` or a `watermark`"),
     ];
     for (text, reason) in wrong {
         let output = trigger_cases(&text);

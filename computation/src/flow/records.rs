@@ -64,22 +64,23 @@ impl<'f, T: 'static> Records<'f, T> {
         Self { flow, attach: Rc::new(move |outlet| node.outlets.borrow_mut().push(outlet)) }
     }
 
-    /// What is behind a step that gives out a value, under a key, for each call.
+    /// What is behind a step, known to graphs as `name`, that gives out a value, under a key, for each call.
     fn then<U: 'static>(
         &self,
+        name: &'static str,
         step: impl Fn(T, Key, &mut dyn FnMut(U, Key)) + Send + Sync + 'static,
     ) -> Records<'f, U> {
         let (attach, step) = (self.attach.clone(), Arc::new(step));
         let attach_behind = move |outlet: Outlet<U>| {
             let step = step.clone();
-            attach(outlet.behind(move |value, key, _, give| step(value, key, give)));
+            attach(outlet.behind(name, move |value, key, _, give| step(value, key, give)));
         };
         Records { flow: self.flow, attach: Rc::new(attach_behind) }
     }
 
     /// Each record becomes another one.
     pub fn map<U: 'static>(&self, step: impl Fn(T) -> U + Send + Sync + 'static) -> Records<'f, U> {
-        self.then(move |value, key, give| give(step(value), key))
+        self.then("map", move |value, key, give| give(step(value), key))
     }
 
     /// As [`Self::map`], with the record's key.
@@ -87,12 +88,12 @@ impl<'f, T: 'static> Records<'f, T> {
         &self,
         step: impl Fn(&Key, T) -> U + Send + Sync + 'static,
     ) -> Records<'f, U> {
-        self.then(move |value, key, give| give(step(&key, value), key))
+        self.then("map_with_key", move |value, key, give| give(step(&key, value), key))
     }
 
     /// Only the records that it keeps go on.
     pub fn filter(&self, keep: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
-        self.then(move |value, key, give| {
+        self.then("filter", move |value, key, give| {
             if keep(&value) {
                 give(value, key);
             }
@@ -104,7 +105,7 @@ impl<'f, T: 'static> Records<'f, T> {
         &self,
         step: impl Fn(T) -> I + Send + Sync + 'static,
     ) -> Records<'f, U> {
-        self.then(move |value, key, give| {
+        self.then("flat_map", move |value, key, give| {
             for value in step(value) {
                 give(value, key.clone());
             }
@@ -113,7 +114,7 @@ impl<'f, T: 'static> Records<'f, T> {
 
     /// Groups them by a key: what is done next is done to the records of one key.
     pub fn key_by(&self, key: impl Fn(&T) -> Key + Send + Sync + 'static) -> Keyed<'f, T> {
-        Keyed::of(self.then(move |value, _, give| {
+        Keyed::of(self.then("key_by", move |value, _, give| {
             let key = key(&value);
             give(value, key);
         }))

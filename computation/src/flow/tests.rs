@@ -54,6 +54,10 @@ fn steps_without_a_key_are_fused_and_make_no_computation() {
         "numbers.splits",
     ];
     assert_eq!(computations, expected);
+    let text = pipeline.graph().to_text();
+    for fused in ["map, filter, flat_map, key_by -> count.in", "map, filter -> all", "map -> counts"] {
+        assert!(text.contains(&format!("    fused: {fused}\n")), "{text}");
+    }
     let streams = pipeline.graph().streams();
     let of_source: Vec<&str> = streams
         .iter()

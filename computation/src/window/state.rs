@@ -8,7 +8,7 @@ use super::trigger::{Moment, TriggerState};
 use pelton_domain::EventTime;
 use serde::{Deserialize, Serialize};
 
-/// One window of one key.
+/// One window of one key. It is stored: fields keep their places.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct WindowState<A, O> {
     pub(super) trigger: TriggerState,

@@ -198,13 +198,25 @@ impl From<TimestampText> for TimestampCombiner {
 }
 
 /// What happens, and what fires then.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 pub enum Step {
     /// A record comes.
     Element(ElementStep),
     /// The watermark advances.
     Watermark(WatermarkStep),
+}
+
+impl<'de> Deserialize<'de> for Step {
+    /// By hand, so that what is wrong inside of a step is said, and not only that it is none.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let step = Json::deserialize(from)?;
+        let made = match (step.get("element"), step.get("watermark")) {
+            (Some(_), None) => serde_json::from_value(step).map(Self::Element),
+            (None, Some(_)) => serde_json::from_value(step).map(Self::Watermark),
+            _ => return Err(de::Error::custom("a step has either an `element` or a `watermark`")),
+        };
+        made.map_err(|error| de::Error::custom(format!("a step: {error}")))
+    }
 }
 
 /// A record comes.

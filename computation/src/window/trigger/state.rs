@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A tree of the shape of the trigger.
+/// A tree of the shape of the trigger. It is stored: variants and fields keep their places.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) enum TriggerState {
     /// Waits for the end of the window, if it is armed.
