@@ -66,8 +66,12 @@ impl<T: 'static> Outlet<T> {
         {
             return only;
         }
-        let mut outputs: Vec<StreamType> = outlets.iter().flat_map(|outlet| outlet.outputs.clone()).collect();
-        outputs.dedup_by(|a, b| a.name == b.name);
+        let mut outputs: Vec<StreamType> = Vec::new();
+        for output in outlets.iter().flat_map(|outlet| &outlet.outputs) {
+            if !outputs.contains(output) {
+                outputs.push(output.clone());
+            }
+        }
         let fused = outlets.iter().flat_map(|outlet| outlet.fused.clone()).collect();
         let routes: Vec<Route<T>> = outlets.into_iter().map(|outlet| outlet.route).collect();
         let route = move |value: T, key: Key, event_time, routed: &mut Vec<Routed>| {

@@ -14,6 +14,7 @@
 //! | `aggregator`, [`aggregators`] | how records become a value | |
 //! | `state` | what is kept of a window; pure | I7 |
 //! | `live` | the windows of a key that may merge | |
+//! | `kept` | the windows of a key in its state | I2, I7 |
 //! | `operator` | all of it, as a computation | I2, I7, I8, I10 |
 //! | `builder`, `options` | how a windowed step is said | |
 
@@ -24,6 +25,7 @@ mod assign;
 mod bounds;
 mod builder;
 mod calendar;
+mod kept;
 mod live;
 mod operator;
 pub(crate) mod options;

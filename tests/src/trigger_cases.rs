@@ -3,7 +3,8 @@
 //!
 //! | module | noun |
 //! |---|---|
-//! | [`format`] | a case as it is written, a line of JSON |
+//! | [`format`](mod@format) | a case as it is written, a line of JSON |
+//! | [`strategy`] | how its windows are and fire, as it is written |
 //! | [`run`] | a case through the engine, and what is different |
 //!
 //! A case has `window`, `trigger`, `accumulation`, `timestamp_combiner`, `allowed_lateness` (seconds) and `steps`, all
@@ -12,3 +13,4 @@
 
 pub mod format;
 pub mod run;
+pub mod strategy;

@@ -2,7 +2,8 @@
 
 use super::aggregator::Aggregator;
 use super::assign::WindowFn;
-use super::operator::{Shared, WindowOperator};
+use super::kept::Shared;
+use super::operator::WindowOperator;
 use super::options::strategy_options;
 use super::pane::{Pane, Refused};
 use super::strategy::Strategy;
@@ -20,7 +21,8 @@ use std::sync::Arc;
 /// ```
 /// use pelton::window::{FixedWindows, Pane, Trigger, Windowed, aggregators};
 /// use pelton::{EventTime, Stream, testing::Harness};
-/// ///
+/// use std::time::Duration;
+///
 /// static WORDS: Stream<String> = Stream::new("words");
 /// static COUNTS: Stream<Pane<u64>> = Stream::new("counts");
 ///

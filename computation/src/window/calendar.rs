@@ -14,7 +14,7 @@ use pelton_domain::EventTime;
 /// use pelton::window::{CalendarWindows, WindowFn};
 ///
 /// let days = CalendarWindows::days(1).in_zone("America/New_York")?;
-/// let day = days.assign(&(), EventTime::from_secs(1_362_888_000))?[0];
+/// let day = days.assign(&(), EventTime::from_secs(1_362_916_800))?[0];
 /// // The clocks went forward on this day.
 /// assert_eq!(day.to_string(), "[2013-03-10T05:00:00Z, 2013-03-11T04:00:00Z)");
 /// # Ok::<(), Box<dyn std::error::Error>>(())

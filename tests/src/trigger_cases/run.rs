@@ -1,6 +1,7 @@
 //! A case through the engine, and what is different.
 
-use super::format::{Case, PaneText, Step, Windows};
+use super::format::{Case, PaneText, Step};
+use super::strategy::Windows;
 use anyhow::{Context, Result};
 use pelton::testing::{Harness, Output};
 use pelton::window::aggregators::Collect;
