@@ -87,6 +87,8 @@ pub trait Computation: Clone + Send + 'static {
 pub struct Declaration {
     pub(crate) cells: Vec<CellSpec>,
     pub(crate) outputs: Vec<StreamType>,
+    /// Steps fused into it, for the graph: a line for each of its ways to a stream.
+    pub(crate) fused: Vec<String>,
 }
 
 impl Declaration {

@@ -161,7 +161,17 @@ impl<'a> Context<'a> {
 
     /// Counts this record as dropped because it is late (I10). The count commits with the call.
     pub fn drop_late(&mut self) {
-        self.scope.batch.counters.late_dropped += 1;
+        self.drop_late_all(1);
+    }
+
+    /// Counts so many records as dropped because they are late.
+    pub(crate) fn drop_late_all(&mut self, records: u64) {
+        self.scope.batch.counters.late_dropped += records;
+    }
+
+    /// From here on, cells and timers are those of `namespace`: of a window, or, where it is empty, of the key.
+    pub(crate) fn enter(&mut self, namespace: Bytes) {
+        self.namespace = namespace;
     }
 
     /// Gives `value` up with a reason: it is counted, kept in the store, and sent on the dead-letter stream.

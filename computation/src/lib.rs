@@ -7,6 +7,8 @@
 //! |---|---|
 //! | write a computation | [`Computation`], [`Context`], [`state`], [`Timer`], [`Failure`] |
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
+//! | say a whole pipeline in one go | [`flow`] |
+//! | group records by time | [`window`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | run on one machine | [`local`] |
 //! | give a program a command line; run on many machines | [`cli`], [`JoinedWorker`] |
@@ -16,6 +18,7 @@
 
 pub mod cli;
 pub mod codec;
+pub mod flow;
 pub mod local;
 pub mod pipeline;
 pub mod sink;
@@ -24,11 +27,13 @@ pub mod state;
 pub mod store;
 pub mod stream;
 pub mod testing;
+pub mod window;
 
 mod computation;
 mod context;
 mod engine;
 mod failure;
+mod outlet;
 mod timer;
 
 pub use codec::Codec;

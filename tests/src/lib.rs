@@ -5,6 +5,7 @@ pub mod flight_runs;
 pub mod independent;
 pub mod process;
 pub mod services;
+pub mod trigger_cases;
 pub mod workload;
 
 /// The seed of a random test: `PELTON_SEED` where it is set, else a new one. It is printed, so that a failure

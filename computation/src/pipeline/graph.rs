@@ -33,6 +33,7 @@ struct Node {
     name: String,
     inputs: Vec<StreamType>,
     outputs: Vec<StreamType>,
+    fused: Vec<String>,
 }
 
 impl Graph {
@@ -46,7 +47,8 @@ impl Graph {
                 if read.contains(letters.name.as_str()) {
                     outputs.push(letters);
                 }
-                Node { name: step.name.clone(), inputs: step.inputs.clone(), outputs }
+                let fused = step.declaration.fused.clone();
+                Node { name: step.name.clone(), inputs: step.inputs.clone(), outputs, fused }
             })
             .collect();
         let mut problems = Vec::new();
@@ -97,7 +99,7 @@ impl Graph {
         streams.into_iter().map(|(name, (from, to))| (name, from, to)).collect()
     }
 
-    /// The graph in words, one computation a line.
+    /// The graph in words, one computation a line, and under it one for each way through steps fused into it.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = format!("pipeline {}\n", self.name);
@@ -110,6 +112,9 @@ impl Graph {
         };
         for node in self.order.iter().filter_map(|&at| self.nodes.get(at)) {
             let _ = writeln!(text, "  {}: {} -> {}", node.name, list(&node.inputs), list(&node.outputs));
+            for fused in &node.fused {
+                let _ = writeln!(text, "    fused: {fused}");
+            }
         }
         text
     }

@@ -10,12 +10,11 @@ use super::enumerate::Assigned;
 use super::pace::Pace;
 use super::split::{Chunk, ChunkRequest, Next, Rejected, SourceRecord, SplitReader, SplitSource};
 use super::steps::SourceOptions;
-use crate::codec::{Codec, Raw};
 use crate::computation::{Computation, Declaration, Input};
 use crate::context::Context;
 use crate::failure::{Failure, FailureKind};
+use crate::outlet::{Outlet, Routed};
 use crate::state::Value;
-use crate::stream::Stream;
 use crate::timer::{Fired, Timer};
 use bytes::Bytes;
 use pelton_domain::{EventTime, Key, ProcessingTime};
@@ -42,11 +41,9 @@ struct Progress<C> {
 }
 
 /// Reads splits.
-pub(super) struct Read<S: SplitSource, C> {
+pub(super) struct Read<S: SplitSource> {
     outside: S,
-    stream: Stream<S::Value, C>,
-    /// The same stream, for values that are encoded already.
-    encoded: Stream<Bytes, Raw>,
+    outlet: Outlet<S::Value>,
     options: SourceOptions,
     split: Value<Assigned<S::Split>>,
     progress: Value<Progress<S::Cursor>>,
@@ -58,18 +55,17 @@ pub(super) struct Read<S: SplitSource, C> {
 /// Readers and where they stand, the last used one last. Never locked: it is only ever used exclusively.
 type Readers<S> = VecDeque<(Key, <S as SplitSource>::Cursor, <S as SplitSource>::Reader)>;
 
-impl<S: SplitSource, C> Clone for Read<S, C> {
+impl<S: SplitSource> Clone for Read<S> {
     fn clone(&self) -> Self {
-        Self::new(self.outside.clone(), self.stream.clone(), self.options.clone())
+        Self::new(self.outside.clone(), self.outlet.clone(), self.options.clone())
     }
 }
 
-impl<S: SplitSource, C> Read<S, C> {
-    pub(super) fn new(outside: S, stream: Stream<S::Value, C>, options: SourceOptions) -> Self {
+impl<S: SplitSource> Read<S> {
+    pub(super) fn new(outside: S, outlet: Outlet<S::Value>, options: SourceOptions) -> Self {
         Self {
             outside,
-            encoded: Stream::named(stream.name()),
-            stream,
+            outlet,
             rows_max: options.chunk_rows_max,
             options,
             split: Value::new("split"),
@@ -108,7 +104,7 @@ impl<S: SplitSource, C> Read<S, C> {
     }
 }
 
-impl<S: SplitSource, C: Codec<S::Value>> Read<S, C> {
+impl<S: SplitSource> Read<S> {
     /// Reads the next chunk, and says when to read on.
     async fn read_on(&mut self, cx: &mut Context<'_>, timer: Fired) -> Result<(), Failure> {
         let Some(assigned) = self.split.get(cx).await? else { return Ok(()) };
@@ -148,24 +144,35 @@ impl<S: SplitSource, C: Codec<S::Value>> Read<S, C> {
     fn emit(&mut self, cx: &mut Context<'_>, records: Vec<SourceRecord<S::Value>>) -> Result<(), Failure> {
         let count = records.len();
         for SourceRecord { key, event_time, value, origin } in records {
-            let encoded = match C::encode(&value) {
-                Ok(encoded) => encoded,
+            match self.outlet.route(value, key, event_time) {
+                Ok(routed) => {
+                    for routed in routed {
+                        self.produce(cx, routed, count, origin)?;
+                    }
+                }
                 Err(error) => {
                     reject(cx, unfit(cx, origin, Bytes::new(), event_time, &error.to_string()))?;
-                    continue;
                 }
-            };
-            let bytes = key.as_bytes().len() + encoded.len();
-            match cx.emit(&self.encoded, key, event_time, &encoded) {
-                Err(failure) if failure.kind != FailureKind::Permanent => return Err(failure),
-                Err(failure) if bytes <= RECORD_BYTES_MAX && count > 1 => {
-                    return Err(self.halve(count, &failure));
-                }
-                Err(failure) => reject(cx, unfit(cx, origin, encoded, event_time, failure.reason()))?,
-                Ok(()) => {}
             }
         }
         Ok(())
+    }
+
+    fn produce(
+        &mut self,
+        cx: &mut Context<'_>,
+        routed: Routed,
+        count: usize,
+        origin: u64,
+    ) -> Result<(), Failure> {
+        let Routed { stream, key, event_time, value } = routed;
+        let bytes = key.as_bytes().len() + value.len();
+        match cx.emit(&stream, key, event_time, &value) {
+            Err(failure) if failure.kind != FailureKind::Permanent => Err(failure),
+            Err(failure) if bytes <= RECORD_BYTES_MAX && count > 1 => Err(self.halve(count, &failure)),
+            Err(failure) => reject(cx, unfit(cx, origin, value, event_time, failure.reason())),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// The rows of one chunk are too much for one commit, though none of them is by itself.
@@ -208,11 +215,12 @@ fn reject(cx: &mut Context<'_>, rejected: Rejected) -> Result<(), Failure> {
     cx.dead_letter(bytes, reason, event_time)
 }
 
-impl<S: SplitSource, C: Codec<S::Value>> Computation for Read<S, C> {
+impl<S: SplitSource> Computation for Read<S> {
     type Input = Assigned<S::Split>;
 
     fn declare(&self, declaration: &mut Declaration) {
-        declaration.cell(&self.split).cell(&self.progress).output(&self.stream);
+        declaration.cell(&self.split).cell(&self.progress);
+        self.outlet.declare(declaration);
     }
 
     async fn process(&mut self, cx: &mut Context<'_>, input: Input<Self::Input>) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use super::read::Read;
 use super::split::SplitSource;
 use crate::codec::Codec;
 use crate::codec::Json;
+use crate::outlet::Outlet;
 use crate::pipeline::{ErasedStep, IntoSteps, RetryPolicy, Step};
 use crate::stream::{DeadLetter, Stream, dead_letters};
 use std::time::Duration;
@@ -74,12 +75,24 @@ impl<S: SplitSource, C: Codec<S::Value>> Source<S, C> {
 
 impl<S: SplitSource + Sync, C: Codec<S::Value>> IntoSteps for Source<S, C> {
     fn into_steps(self) -> Vec<ErasedStep> {
-        let Self { outside, stream, options } = self;
+        let outlet = Outlet::to(&self.stream);
+        self.into_steps_with(outlet)
+    }
+}
+
+impl<S: SplitSource + Sync, C: Codec<S::Value>> Source<S, C> {
+    pub(crate) fn options(&self) -> &SourceOptions {
+        &self.options
+    }
+
+    /// Its steps, where its records go to `outlet` instead of its stream.
+    pub(crate) fn into_steps_with(self, outlet: Outlet<S::Value>) -> Vec<ErasedStep> {
+        let Self { outside, options, .. } = self;
         let splits = Stream::named(format!("{}.splits", options.name));
         let read = read_name(&options.name);
         let enumerate = Step::new(splits.name(), Enumerate::new(outside.clone(), splits.clone()));
         let enumerate = enumerate.starts_with_key("all").intervals(1).retry(patient());
-        let reading = Step::new(read, Read::new(outside, stream, options)).reads(&splits).retry(patient());
+        let reading = Step::new(read, Read::new(outside, outlet, options)).reads(&splits).retry(patient());
         (enumerate, reading).into_steps()
     }
 }
@@ -104,7 +117,13 @@ impl<F: FileFormat, C: Codec<F::Value>> FileSource<F, C> {
 
 impl<F: FileFormat, C: Codec<F::Value>> IntoSteps for FileSource<F, C> {
     fn into_steps(self) -> Vec<ErasedStep> {
+        self.into_source().into_steps()
+    }
+}
+
+impl<F: FileFormat, C: Codec<F::Value>> FileSource<F, C> {
+    pub(crate) fn into_source(self) -> Source<Self, C> {
         let (stream, options) = (self.stream().clone(), self.options.clone());
-        Source::new(self, &stream, options).into_steps()
+        Source::new(self, &stream, options)
     }
 }

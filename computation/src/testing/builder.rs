@@ -145,7 +145,7 @@ async fn before(
 
 /// The step, with a producer of all that it reads and a consumer of all that it produces.
 fn surrounded(step: ErasedStep) -> Vec<ErasedStep> {
-    let outputs = Declaration { cells: Vec::new(), outputs: step.inputs.clone() };
+    let outputs = Declaration { outputs: step.inputs.clone(), ..Declaration::default() };
     let before = (!step.inputs.is_empty()).then(|| played(BEFORE, Vec::new(), outputs));
     let after = played(AFTER, step.declaration.outputs.clone(), Declaration::default());
     before.into_iter().chain([step, after]).collect()

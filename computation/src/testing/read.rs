@@ -105,6 +105,17 @@ impl Harness {
         Ok(timers)
     }
 
+    /// How many entries of state `key` has in the store, in all its cells and windows: so a test can see that
+    /// nothing is left behind.
+    ///
+    /// # Errors
+    /// [`HarnessError`].
+    pub fn entries(&mut self, key: impl Into<Key>) -> Result<usize, HarnessError> {
+        let scope = &mut self.world.core()?.scope;
+        let range = scope.keys.state_of_key(&key.into());
+        ended(self.runtime.wait(scope.scan_all(range))).map(|entries| entries.len())
+    }
+
     /// Why `key` waits to be tried again; `None` where all is well with it.
     ///
     /// # Errors

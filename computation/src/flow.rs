@@ -1,0 +1,123 @@
+//! Pipelines as one says them: `flow.read(source).map(..).key_by(..).window(..).aggregate(..).write(..)`.
+//!
+//! A [`Flow`] makes the same steps and streams that one would write by hand, and is checked by the same rules. Steps
+//! that need no key (`map`, `filter`, `flat_map`, `inspect`) are fused into whatever produces their records, a
+//! source or a windowed step: they cost a call of a closure, no stream, no hop and no commit. Only what groups by a
+//! key is a step of its own, with a name, because state hangs on it.
+//!
+//! | module | noun |
+//! |---|---|
+//! | `records` | records on their way, and what can be done to each of them |
+//! | `keyed` | records by key, and what can be done to those of one key |
+//! | `source` | what can be read |
+
+mod keyed;
+mod records;
+mod source;
+
+pub use keyed::{Keyed, WindowedRecords};
+pub use records::Records;
+pub use source::FlowSource;
+
+use crate::pipeline::{ErasedStep, IntoSteps, Pipeline, PipelineError};
+use records::Node;
+use std::cell::RefCell;
+use std::fmt;
+
+/// A pipeline in the making.
+///
+/// ```no_run
+/// use pelton::flow::Flow;
+/// use pelton::window::{FixedWindows, Trigger, aggregators::Count};
+/// use pelton::{EventTime, JsonLinesSink, JsonLinesSource, Stream};
+/// use std::time::Duration;
+///
+/// static LINES: Stream<(i64, String)> = Stream::new("lines");
+///
+/// let lines = JsonLinesSource::<(i64, String)>::new("lines.jsonl", &LINES)
+///     .key(|(_, line)| line.as_str().into())
+///     .event_time(|(second, _)| EventTime::from_secs(*second));
+///
+/// let flow = Flow::new("word-count");
+/// flow.read(lines)
+///     .flat_map(|(_, line)| line.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>())
+///     .key_by(|word| word.as_str().into())
+///     .window(FixedWindows::of(Duration::from_secs(60)))
+///     .trigger(Trigger::after_watermark().early(Trigger::after_count(100)))
+///     .aggregate("count", Count::new())
+///     .map_with_key(|word, pane| (word.to_string(), pane.window.end().to_string(), pane.value))
+///     .write("counts", |counts| JsonLinesSink::new("counts.jsonl", counts));
+/// let pipeline = flow.build()?;
+/// # Ok::<(), pelton::PipelineError>(())
+/// ```
+pub struct Flow {
+    name: String,
+    steps: RefCell<Vec<Unbuilt>>,
+}
+
+/// A step that waits for everything behind it to be said. It gives its steps, or what is wrong with it.
+type Unbuilt = Box<dyn FnOnce() -> Result<Vec<ErasedStep>, String>>;
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Flow({})", self.name)
+    }
+}
+
+impl Flow {
+    /// Begins the pipeline `name`. Its state in a store hangs on that name.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), steps: RefCell::new(Vec::new()) }
+    }
+
+    /// Reads a source.
+    pub fn read<S: FlowSource>(&self, source: S) -> Records<'_, S::Value>
+    where
+        S::Value: Clone,
+    {
+        let node = Node::new();
+        let mine = node.clone();
+        self.later(move || {
+            let name = source.name();
+            source.check().map_err(|reason| format!("source {name:?}: {reason}"))?;
+            let outlet = mine.outlet().ok_or_else(|| {
+                format!("nothing is done with what source {name:?} reads: end it with `.write(..)`")
+            })?;
+            Ok(source.steps(outlet))
+        });
+        Records::of(self, node)
+    }
+
+    /// Adds steps said by hand, such as a sink of a dead-letter stream.
+    pub fn with(&self, steps: impl IntoSteps) -> &Self {
+        let steps = steps.into_steps();
+        self.later(move || Ok(steps));
+        self
+    }
+
+    /// Checks all of it.
+    ///
+    /// # Errors
+    /// [`PipelineError`] with everything that is wrong, each with the step it is wrong with.
+    pub fn build(self) -> Result<Pipeline, PipelineError> {
+        let (mut steps, mut problems) = (Vec::new(), Vec::new());
+        for step in self.steps.into_inner() {
+            match step() {
+                Ok(made) => steps.extend(made),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(PipelineError { problems });
+        }
+        Pipeline::builder(self.name).with(steps).build()
+    }
+
+    fn later(&self, step: impl FnOnce() -> Result<Vec<ErasedStep>, String> + 'static) {
+        self.steps.borrow_mut().push(Box::new(step));
+    }
+}
+
+#[cfg(test)]
+mod tests;
