@@ -8,6 +8,7 @@
 //! | write a computation | [`Computation`], [`Context`], [`state`], [`Timer`], [`Failure`] |
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
 //! | read and write files | [`source`], [`sink`] |
+//! | take records from outside, over gRPC | [`Ingest`], [`client`] |
 //! | run on one machine | [`local`] |
 //! | give a program a command line; run on many machines | [`cli`], [`JoinedWorker`] |
 //! | choose where state is kept | [`store`] |
@@ -15,6 +16,7 @@
 //! | embed the engine | [`Engine`] |
 
 pub mod cli;
+pub mod client;
 pub mod codec;
 pub mod local;
 pub mod pipeline;
@@ -29,6 +31,7 @@ mod computation;
 mod context;
 mod engine;
 mod failure;
+mod ingest;
 mod timer;
 
 pub use codec::Codec;
@@ -42,6 +45,7 @@ pub use engine::worker::{
     PipelineStatus, ReshapeFailed, StartError, StoredDeadLetter, WorkerOptions,
 };
 pub use failure::Failure;
+pub use ingest::Ingest;
 pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 pub use pelton_statestore::fence::Counters;
 pub use pipeline::{IntoSteps, Pipeline, PipelineError, RetryPolicy, Step};

@@ -13,6 +13,7 @@ mod step;
 pub use catalogue::CatalogueError;
 pub(crate) use catalogue::{Bound, ComputationSpec};
 pub use graph::{Graph, PipelineError};
+pub(crate) use step::OUTSIDE_STREAM;
 pub use step::{ErasedStep, IntoSteps, RetryPolicy, Step, StepOptions};
 
 use pelton_domain::Name;
