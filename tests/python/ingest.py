@@ -11,7 +11,6 @@ this is run.
 """
 
 import argparse
-import itertools
 import json
 import sys
 import time
@@ -28,12 +27,21 @@ ATTEMPTS_MAX = 60
 ANSWER_WAIT_S_MAX = 30
 
 
+class _ReflectionV1(grpc.StreamStreamClientInterceptor):
+    """The package speaks v1alpha, and workers v1: the messages are the same, the service has another name."""
+
+    def intercept_stream_stream(self, continuation, details, requests):
+        method = details.method.replace("grpc.reflection.v1alpha.", "grpc.reflection.v1.")
+        return continuation(details._replace(method=method), requests)
+
+
 class Worker:
     """The ingest service at one address, as its reflection describes it."""
 
     def __init__(self, address):
         self.channel = grpc.insecure_channel(address)
-        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
+        described = grpc.intercept_channel(self.channel, _ReflectionV1())
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(described))
         methods = pool.FindServiceByName(SERVICE).methods_by_name
         self.append_request, self.append = self._method(methods["Append"], self.channel.stream_stream)
         self.finish_request, self.finish = self._method(methods["Finish"], self.channel.unary_unary)
@@ -74,8 +82,9 @@ def batches_of(records):
 
 
 def retried(addresses, attempt):
-    """Does `attempt` with one worker after another until it succeeds."""
-    for number, address in zip(range(ATTEMPTS_MAX), itertools.cycle(addresses)):
+    """Does `attempt` with one worker after another until it succeeds; the next time begins with that one."""
+    for number in range(ATTEMPTS_MAX):
+        address = addresses[0]
         try:
             return attempt(Worker(address))
         except grpc.RpcError as error:
@@ -88,6 +97,7 @@ def retried(addresses, attempt):
             if error.code() not in again:
                 raise SystemExit(f"{address}: {error.code().name}: {error.details()}") from error
             print(f"{address}: {error.code().name}; trying the next", file=sys.stderr)
+            addresses.append(addresses.pop(0))
             time.sleep(min(1.0, 0.05 * 2**min(number, 5)))
     raise SystemExit(f"no worker of {', '.join(addresses)} took it")
 

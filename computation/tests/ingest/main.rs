@@ -1,6 +1,12 @@
 //! Records from outside, over gRPC, to workers that an injector leads: each is in the stream once, in the order of its
 //! client, whoever dies. All in one process; a worker is killed by dropping its runtime.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what fails here fails the test that called it"
+)]
+
 mod pipeline;
 mod services;
 
