@@ -20,6 +20,7 @@
 //! | [`authority`] | the injector, in this process or elsewhere | I7 |
 //! | [`session`] | the membership of this process in a pipeline that an injector elsewhere leads | I7 |
 //! | [`peers`] | delivery to and from other processes | I4, I5, I9, I11 |
+//! | [`gateway`] | the way in for records from outside | I4, I5, I9, I11 |
 //! | [`router`] | who owns which interval, and mail between them | |
 //! | [`worker`] | hosts intervals, starts them again when they fail | |
 
@@ -30,6 +31,7 @@ pub(crate) mod channel;
 pub(crate) mod clock;
 pub(crate) mod dedup;
 pub(crate) mod failing;
+pub(crate) mod gateway;
 pub(crate) mod holds;
 pub(crate) mod ids;
 pub(crate) mod interval;

@@ -10,6 +10,7 @@
 //! | say a whole pipeline in one go | [`flow`] |
 //! | group records by time | [`window`] |
 //! | read and write files | [`source`], [`sink`] |
+//! | take records from outside, over gRPC | [`Ingest`], [`client`] |
 //! | run on one machine | [`local`] |
 //! | give a program a command line; run on many machines | [`cli`], [`JoinedWorker`] |
 //! | choose where state is kept | [`store`] |
@@ -17,6 +18,7 @@
 //! | embed the engine | [`Engine`] |
 
 pub mod cli;
+pub mod client;
 pub mod codec;
 pub mod flow;
 pub mod local;
@@ -33,6 +35,7 @@ mod computation;
 mod context;
 mod engine;
 mod failure;
+mod ingest;
 mod outlet;
 mod timer;
 
@@ -47,6 +50,7 @@ pub use engine::worker::{
     PipelineStatus, ReshapeFailed, StartError, StoredDeadLetter, WorkerOptions,
 };
 pub use failure::Failure;
+pub use ingest::Ingest;
 pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 pub use pelton_statestore::fence::Counters;
 pub use pipeline::{IntoSteps, Pipeline, PipelineError, RetryPolicy, Step};

@@ -16,6 +16,7 @@ pub use catalogue::CatalogueError;
 pub(crate) use catalogue::{Bound, ComputationSpec};
 pub(crate) use changes::Changes;
 pub use graph::{Graph, PipelineError};
+pub(crate) use step::OUTSIDE_STREAM;
 pub use step::{ErasedStep, IntoSteps, RetryPolicy, Step, StepOptions};
 
 use pelton_domain::Name;

@@ -8,11 +8,13 @@
 //! | [`open`] | the catalogue and the first fences |
 //! | [`control`], [`dead_letters`], [`status`] | what can be asked of it |
 //! | [`inspect`] | what can be asked from outside |
+//! | [`ingest`] | records from outside |
 
 pub(crate) mod by_hand;
 mod control;
 mod dead_letters;
 mod engine;
+mod ingest;
 mod inspect;
 mod joined;
 mod open;

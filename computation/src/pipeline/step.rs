@@ -9,6 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The number of no stream: what comes from outside has it.
+pub(crate) const OUTSIDE_STREAM: u32 = 0;
+
 /// How a computation treats calls that fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -65,6 +68,8 @@ pub struct StepOptions {
     pub intervals: Option<u32>,
     /// Keys that get a timer "start" when a store first sees the computation.
     pub start_keys: Vec<Key>,
+    /// Its records come from outside of the pipeline too: see [`Ingest`](crate::Ingest).
+    pub ingests: bool,
 }
 
 impl Default for StepOptions {
@@ -78,6 +83,7 @@ impl Default for StepOptions {
             retry: RetryPolicy::default(),
             intervals: None,
             start_keys: Vec::new(),
+            ingests: false,
         }
     }
 }
@@ -87,6 +93,7 @@ pub struct Step<C: Computation> {
     name: String,
     computation: C,
     inputs: Vec<(StreamType, Decoder<C::Input>)>,
+    outside: Option<Decoder<C::Input>>,
     options: StepOptions,
 }
 
@@ -94,7 +101,8 @@ impl<C: Computation> Step<C> {
     /// The computation `name`. Its state in a store hangs on that name.
     #[must_use]
     pub fn new(name: impl Into<String>, computation: C) -> Self {
-        Self { name: name.into(), computation, inputs: Vec::new(), options: StepOptions::default() }
+        let options = StepOptions::default();
+        Self { name: name.into(), computation, inputs: Vec::new(), outside: None, options }
     }
 
     /// It reads `stream`.
@@ -112,6 +120,14 @@ impl<C: Computation> Step<C> {
         convert: fn(T) -> C::Input,
     ) -> Self {
         self.inputs.push((stream.into(), Arc::new(move |bytes| K::decode(bytes).map(convert))));
+        self
+    }
+
+    /// It takes records from outside, of no stream.
+    #[must_use]
+    pub(crate) fn ingests<K: Codec<C::Input>>(mut self) -> Self {
+        self.outside = Some(Arc::new(|bytes| K::decode(bytes)));
+        self.options.ingests = true;
         self
     }
 
@@ -206,8 +222,10 @@ impl<C: Computation + Sync> IntoSteps for Step<C> {
         self.computation.declare(&mut declaration);
         let (inputs, decoders): (Vec<StreamType>, Vec<Decoder<C::Input>>) = self.inputs.into_iter().unzip();
         let (computation, deadline) = (self.computation, self.options.deadline);
+        let outside = self.outside.map(|decoder| (OUTSIDE_STREAM, decoder));
         let make = move |streams: &[u32]| -> Box<dyn Processor> {
-            let decoders = streams.iter().copied().zip(decoders.iter().cloned()).collect();
+            let decoders = streams.iter().copied().zip(decoders.iter().cloned());
+            let decoders = decoders.chain(outside.clone()).collect();
             Box::new(PerRecord::new(computation.clone(), decoders, deadline))
         };
         vec![ErasedStep { name: self.name, inputs, declaration, options: self.options, make: Arc::new(make) }]

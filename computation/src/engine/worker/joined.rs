@@ -7,10 +7,12 @@
 //! I1: an assignment that comes late, twice or from a deposed injector harms nobody, as the take-over requires the
 //! journal's entry and a sequencer larger than the fence's.
 
+use super::ingest::IngestService;
 use super::inspect::InspectService;
 use super::{EngineOptions, PipelineFailed, Running, Shared, StartError, open};
 use crate::engine::authority::Authority;
 use crate::engine::channel::Party;
+use crate::engine::gateway::Gateway;
 use crate::engine::peers::wire::AwayRoute;
 use crate::engine::peers::{DeliveryService, Identity, Peers};
 use crate::engine::session::{Event, JoinOptions, Link, Session};
@@ -102,7 +104,8 @@ impl JoinedWorker {
         let computations = hosted(&bound, options.computations.as_deref())?;
         let server = Server::bind(&options.listen).await?;
         let address = server.address();
-        let process = Bytes::copy_from_slice(&(options.engine.tokens)().0.to_be_bytes());
+        let process_number = (options.engine.tokens)().0;
+        let process = Bytes::copy_from_slice(&process_number.to_be_bytes());
         let identity = Identity {
             pipeline: name.clone(),
             worker: options.engine.worker.clone(),
@@ -130,8 +133,16 @@ impl JoinedWorker {
         let (events, received) = mpsc::unbounded_channel();
         let (drain, drained) = watch::channel(false);
         let stop = CancellationToken::new();
+        let gateway = Gateway::start(
+            shared.router.clone(),
+            shared.options.clock.clone(),
+            (shared.options.interval.credit(), shared.options.interval.resend_after),
+            process_number,
+            stop.clone(),
+        );
         let routes = Routes::new(DeliveryService::server(identity.clone(), shared.router.clone()))
-            .add_service(InspectService::server(shared.clone()));
+            .add_service(InspectService::server(shared.clone()))
+            .add_service(IngestService::server(shared.clone(), gateway, stop.clone()));
         let peers = Peers::new(identity, options.security, shared.router.clone());
         let host = Host { shared: shared.clone(), session: session.clone(), peers, drain };
         let serving = server.serve(routes, stop.clone());

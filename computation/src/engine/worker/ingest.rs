@@ -1,0 +1,151 @@
+//! The service that takes records from outside, for any client at any worker.
+//!
+//! * I4: a request is answered only when every record of it is committed.
+//! * I11: a call has a bounded number of requests under way, and the next is not read before there is room for its
+//!   answer; so a client that floods is slowed down, and one that does not read its answers is held.
+
+use super::{Hosted, Shared};
+use crate::engine::gateway::{Closed, Gateway};
+use crate::ingest::check::{Names, REQUEST_BYTES_MAX, Refused, check};
+use crate::ingest::{append_name, clock, clock_name};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, StreamExt};
+use pelton_domain::{EventTime, Key};
+use pelton_proto::Message;
+use pelton_proto::ingest::ingest_server::{Ingest, IngestServer};
+use pelton_proto::ingest::{AppendRequest, AppendResponse, FinishRequest, FinishResponse};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Requests of one call that are not answered.
+const REQUESTS_UNDER_WAY_MAX: usize = 8;
+/// A message: a request at its bound, and what encoding adds.
+const MESSAGE_BYTES_MAX: usize = REQUEST_BYTES_MAX + (128 << 10);
+
+/// The service.
+#[derive(Clone)]
+pub(super) struct IngestService {
+    shared: Arc<Shared>,
+    gateway: Gateway,
+    stop: CancellationToken,
+}
+
+/// One request's answer, when it is known.
+type Answer = BoxFuture<'static, Result<AppendResponse, Status>>;
+
+impl IngestService {
+    pub(super) fn server(
+        shared: Arc<Shared>,
+        gateway: Gateway,
+        stop: CancellationToken,
+    ) -> IngestServer<Self> {
+        IngestServer::new(Self { shared, gateway, stop }).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    fn named(&self, name: &str) -> Option<(u32, &Hosted)> {
+        let mut all = self.shared.computations.iter();
+        let found = all.find(|(_, hosted)| hosted.spec.options.ingests && hosted.spec.name.as_str() == name);
+        found.map(|(number, hosted)| (*number, hosted))
+    }
+
+    /// The numbers of the computations that append to `stream`, and follow the clock for it.
+    fn ingested(&self, stream: &str) -> Result<(u32, u32), Status> {
+        let found = self.named(&append_name(stream)).zip(self.named(&clock_name(stream)));
+        found.map(|((append, _), (clock, _))| (append, clock)).ok_or_else(|| {
+            let ingests = self.shared.computations.values().filter(|hosted| hosted.spec.options.ingests);
+            let known: Vec<_> = ingests
+                .flat_map(|hosted| &hosted.spec.outputs)
+                .filter(|output| self.named(&append_name(&output.name)).is_some())
+                .map(|output| output.name.as_str())
+                .collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Status::not_found(format!("no stream {stream:?} is ingested; those that are: {known}"))
+        })
+    }
+
+    /// Sends the records of a request on their way.
+    async fn take(&self, names: &mut Names, request: AppendRequest) -> Result<Answer, Status> {
+        let refused = |refused: Refused| Status::invalid_argument(refused.to_string());
+        names.learn(&request).map_err(refused)?;
+        check(&request.records).map_err(refused)?;
+        let (append, clock) = self.ingested(&names.stream)?;
+        if self.shared.authority.announced().of(clock).low_watermark == EventTime::MAX {
+            return Err(Status::failed_precondition(format!("the stream {:?} is finished", names.stream)));
+        }
+        let records = u32::try_from(request.records.len()).unwrap_or(u32::MAX);
+        let key = Key::from(names.client.as_str());
+        let values: Vec<Bytes> = request.records.iter().map(|record| record.encode_to_vec().into()).collect();
+        let told = self.gateway.send(append, key, values).await.map_err(stopping)?;
+        let answer = async move {
+            told.await.map_err(|_| stopping(Closed))?;
+            Ok(AppendResponse { records })
+        };
+        Ok(answer.boxed())
+    }
+
+    /// Reads a call's requests until it ends, or one is refused.
+    async fn read(
+        self,
+        mut requests: Streaming<AppendRequest>,
+        answers: mpsc::Sender<Result<Answer, Status>>,
+    ) {
+        let mut names = Names::default();
+        // First the room for an answer, then the request.
+        while let Ok(place) = answers.reserve().await {
+            let next = async {
+                match requests.message().await? {
+                    Some(request) => self.take(&mut names, request).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            let taken = tokio::select! {
+                () = self.stop.cancelled() => Err(stopping(Closed)),
+                () = answers.closed() => return,
+                taken = next => taken,
+            };
+            match taken.transpose() {
+                None => return,
+                Some(Ok(answer)) => place.send(Ok(answer)),
+                Some(Err(status)) => return place.send(Err(status)),
+            }
+        }
+    }
+}
+
+fn stopping(_: Closed) -> Status {
+    Status::unavailable("this worker stops: send what is not answered again, to another worker")
+}
+
+#[tonic::async_trait]
+impl Ingest for IngestService {
+    type AppendStream = Pin<Box<dyn Stream<Item = Result<AppendResponse, Status>> + Send>>;
+
+    async fn append(
+        &self,
+        request: Request<Streaming<AppendRequest>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        let (answers, waiting) = mpsc::channel(REQUESTS_UNDER_WAY_MAX);
+        tokio::spawn(self.clone().read(request.into_inner(), answers));
+        let answers = ReceiverStream::new(waiting).then(|answer| async {
+            match answer {
+                Ok(answer) => answer.await,
+                Err(status) => Err(status),
+            }
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn finish(&self, request: Request<FinishRequest>) -> Result<Response<FinishResponse>, Status> {
+        let request = request.into_inner();
+        let (_, clock) = self.ingested(&request.stream)?;
+        let value = request.encode_to_vec().into();
+        let told = self.gateway.send(clock, Key::from(clock::KEY), vec![value]).await.map_err(stopping)?;
+        told.await.map_err(|_| stopping(Closed))?;
+        Ok(Response::new(FinishResponse {}))
+    }
+}

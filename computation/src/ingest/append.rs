@@ -1,0 +1,63 @@
+//! The computation keyed by client: a record whose id is new is emitted, any other is known (I6).
+//!
+//! An id is an entry of the client's state that expires; the engine's sweep removes it. There is no timer for that,
+//! so that a finished stream has nothing left to wait for.
+
+use crate::codec::{Codec, Raw};
+use crate::computation::{Computation, Declaration, Input};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::state::Set;
+use crate::stream::Stream;
+use bytes::Bytes;
+use pelton_domain::{EventTime, Key};
+use pelton_proto::ingest::IngestRecord;
+use std::time::Duration;
+
+pub(super) struct Append<T, C> {
+    stream: Stream<T, C>,
+    /// The same stream, for values that are encoded already.
+    encoded: Stream<Bytes, Raw>,
+    horizon: Duration,
+}
+
+impl<T, C> Append<T, C> {
+    pub(super) fn new(stream: Stream<T, C>, horizon: Duration) -> Self {
+        Self { encoded: Stream::named(stream.name()), stream, horizon }
+    }
+
+    const fn ids(&self) -> Set<Bytes, Raw> {
+        Set::new("ids").expires_after(self.horizon)
+    }
+}
+
+impl<T, C> Clone for Append<T, C> {
+    fn clone(&self) -> Self {
+        Self::new(self.stream.clone(), self.horizon)
+    }
+}
+
+impl<T: 'static, C: Codec<T>> Computation for Append<T, C> {
+    type Input = IngestRecord;
+
+    fn declare(&self, declaration: &mut Declaration) {
+        declaration.cell(&self.ids()).output(&self.stream);
+    }
+
+    async fn process(&mut self, cx: &mut Context<'_>, input: Input<IngestRecord>) -> Result<(), Failure> {
+        let IngestRecord { id, key, value, event_time_us } = input.value;
+        let ids = self.ids();
+        if ids.contains(cx, &id).await? {
+            return Ok(());
+        }
+        ids.insert(cx, &id)?;
+        // The time of arrival is that of the call: so it is never behind the watermark, however long the way was.
+        let now = EventTime::from_micros(cx.now().as_micros());
+        let event_time = event_time_us.map_or(now, EventTime::from_micros);
+        if cx.input_watermark() == EventTime::MAX {
+            let reason = "the stream is finished: nothing reads it any more";
+            return cx.dead_letter(value, reason, event_time);
+        }
+        cx.emit(&self.encoded, Key::new(key), event_time, &value)
+    }
+}
