@@ -1,5 +1,7 @@
 //! The flights as services, each a process: a store, two injectors, workers. The same lines, whatever is killed.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test: a panic is its failure")]
+
 use anyhow::{Result, ensure};
 use pelton_tests::flight_runs::{Run, example_binary, january};
 use pelton_tests::independent::{differences, expected_hourly};

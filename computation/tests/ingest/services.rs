@@ -137,8 +137,7 @@ async fn injector(store: StoreHandle) -> String {
         address.clone(),
         Arc::new(move || -> ProcessingTime { pelton::Clock::now(&clock) }),
         Arc::new(move || began.elapsed()),
-    )
-    .unwrap();
+    );
     options.lease = Duration::from_millis(500);
     options.limits.lease = Duration::from_secs(2);
     let stop = CancellationToken::new();

@@ -103,8 +103,10 @@ impl Bench {
         for _ in 0..600 {
             let status = self.json(&["status"])?;
             let busy = self.json(&["workers"])?;
-            let busy = busy.as_array().map_or(0, |all| all.iter().filter(|w| w["intervals"] != 0).count());
-            if status["running"] == status["intervals"] && status["intervals"] != 0 && busy >= workers {
+            let has_some = |worker: &&serde_json::Value| worker.get("intervals") != Some(&0.into());
+            let busy = busy.as_array().map_or(0, |all| all.iter().filter(has_some).count());
+            let (running, intervals) = (status.get("running"), status.get("intervals"));
+            if running == intervals && intervals != Some(&0.into()) && busy >= workers {
                 std::thread::sleep(Duration::from_secs(2));
                 return Ok(());
             }
