@@ -112,7 +112,14 @@ async fn dial(target: &Target, security: &Security) -> io::Result<Dialed> {
             Ok(Dialed { wire, peer: format!("{host}:{port}"), heard: false })
         }
         Err(error) => {
-            tracing::debug!(%host, port, reason = %in_words(&error), "cannot connect");
+            let reason = in_words(&error);
+            // Wrong certificates are somebody's mistake; one that cannot be reached may just have been stopped, and
+            // whoever calls says so.
+            if error.kind() == io::ErrorKind::InvalidData {
+                tracing::warn!(%host, port, %reason, "cannot connect");
+            } else {
+                tracing::debug!(%host, port, %reason, "cannot connect");
+            }
             Err(io::Error::new(
                 error.kind(),
                 format!("cannot connect to {host}:{port}: {}", in_words(&error)),
