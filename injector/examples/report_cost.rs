@@ -6,10 +6,13 @@
 //! reports next, somewhat ahead of the last of all. Both through [`Aggregate`], as every report goes; the handle
 //! adds a lock and a counter. Times are of the processor. A proposal is taken and journaled (in memory) every 1,000 reports.
 
+mod measuring;
+
+use measuring::{resident_kb, timed};
 use pelton_domain::{EventTime, Key, KeyInterval, Name, ProcessingTime, Sequencer, SystemTime};
 use pelton_injector::{Aggregate, Assignment, Graph, Holder, HolderKind, IntervalReport, Load, Node};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reports per measurement.
 const REPORTS: u64 = 2_000_000;
@@ -83,27 +86,4 @@ fn scatter(i: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// What the work took of the processor, so that neighbours on the machine count less; wall time where the system
-/// does not say.
-#[expect(clippy::disallowed_methods, reason = "it measures how long this machine takes")]
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let (wall, processor) = (Instant::now(), processor_ns());
-    let result = work();
-    let on_processor =
-        processor_ns().zip(processor).map(|(after, before)| Duration::from_nanos(after - before));
-    (result, on_processor.unwrap_or_else(|| wall.elapsed()))
-}
-
-/// How long this thread has run so far.
-fn processor_ns() -> Option<u64> {
-    std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
-}
-
-/// The memory this process has resident; 0 where the system does not say.
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
 }

@@ -7,6 +7,9 @@
 //! first of eight workers joins, and when a ninth does, until there is nothing more to do but wait for workers. Times
 //! are of the processor.
 
+mod measuring;
+
+use measuring::{resident_kb, timed};
 use pelton_domain::{KeyInterval, Name, ProcessingTime, Sequencer};
 use pelton_injector::membership::{Action, Hello, IntervalReign, Limits, Membership, SessionId};
 use pelton_injector::service::measure::Reporting;
@@ -16,7 +19,7 @@ use pelton_proto::injector as proto;
 use pelton_statestore::PipelineKeys;
 use pelton_statestore::memory::Memory;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reports per measurement, and in one message.
 const REPORTS: usize = 1_000_000;
@@ -156,26 +159,4 @@ fn settle(membership: &mut Membership, now: Duration) {
             }
         }
     }
-}
-
-/// What the work took of the processor; wall time where the system does not say.
-#[expect(clippy::disallowed_methods, reason = "it measures how long this machine takes")]
-fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
-    let (wall, processor) = (Instant::now(), processor_ns());
-    let result = work();
-    let on_processor =
-        processor_ns().zip(processor).map(|(after, before)| Duration::from_nanos(after - before));
-    (result, on_processor.unwrap_or_else(|| wall.elapsed()))
-}
-
-/// How long this thread has run so far.
-fn processor_ns() -> Option<u64> {
-    std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
-}
-
-/// The memory this process has resident; 0 where the system does not say.
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
 }

@@ -4,69 +4,32 @@
 //! [`convert`], and are the only place where raw numbers become domain types.
 
 pub mod convert;
+mod status;
 
 /// Generated from the contracts, each package where its references to others expect it.
 mod pelton {
-    pub(crate) mod ingest {
-        pub(crate) mod v1 {
-            #![allow(
-                missing_docs,
-                unreachable_pub,
-                clippy::all,
-                clippy::pedantic,
-                reason = "generated; documented in the .proto file"
-            )]
-            tonic::include_proto!("pelton.ingest.v1");
-        }
+    macro_rules! package {
+        ($name:ident) => {
+            pub(crate) mod $name {
+                #[allow(
+                    missing_docs,
+                    unreachable_pub,
+                    clippy::all,
+                    clippy::pedantic,
+                    reason = "generated; documented in the .proto file"
+                )]
+                pub(crate) mod v1 {
+                    include!(concat!(env!("OUT_DIR"), "/pelton.", stringify!($name), ".v1.rs"));
+                }
+            }
+        };
     }
-    pub(crate) mod injector {
-        pub(crate) mod v1 {
-            #![allow(
-                missing_docs,
-                unreachable_pub,
-                clippy::all,
-                clippy::pedantic,
-                reason = "generated; documented in the .proto file"
-            )]
-            tonic::include_proto!("pelton.injector.v1");
-        }
-    }
-    pub(crate) mod statestore {
-        pub(crate) mod v1 {
-            #![allow(
-                missing_docs,
-                unreachable_pub,
-                clippy::all,
-                clippy::pedantic,
-                reason = "generated; documented in the .proto file"
-            )]
-            tonic::include_proto!("pelton.statestore.v1");
-        }
-    }
-    pub(crate) mod store {
-        pub(crate) mod v1 {
-            #![allow(
-                missing_docs,
-                unreachable_pub,
-                clippy::all,
-                clippy::pedantic,
-                reason = "generated; documented in the .proto file"
-            )]
-            tonic::include_proto!("pelton.store.v1");
-        }
-    }
-    pub(crate) mod worker {
-        pub(crate) mod v1 {
-            #![allow(
-                missing_docs,
-                unreachable_pub,
-                clippy::all,
-                clippy::pedantic,
-                reason = "generated; documented in the .proto file"
-            )]
-            tonic::include_proto!("pelton.worker.v1");
-        }
-    }
+
+    package!(ingest);
+    package!(injector);
+    package!(statestore);
+    package!(store);
+    package!(worker);
 }
 
 /// What outside clients say (`pelton/ingest/v1/ingest.proto`).

@@ -30,7 +30,10 @@ impl Authority {
 
     /// What stands announced, as far as it is known here.
     pub(crate) fn announced(&self) -> Arc<AnnouncedTable> {
-        self.subscribe().borrow().clone()
+        match self {
+            Self::Here(injector, _) => injector.announced(),
+            Self::Joined(session) => session.announced(),
+        }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<AnnouncedTable>> {
@@ -105,8 +108,7 @@ impl Authority {
             Self::Here(..) => false,
             Self::Joined(session) => {
                 let party = |(interval, sequencer): &(KeyInterval, Sequencer)| {
-                    let address = super::router::address(computation, *interval);
-                    (*interval, Party { address, sequencer: *sequencer })
+                    (*interval, Party::of(computation, *interval, *sequencer))
                 };
                 session.released(&reigns.iter().map(party).collect::<Vec<_>>(), reason.to_owned());
                 true

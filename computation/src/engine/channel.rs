@@ -6,7 +6,7 @@
 //! A sender has at most so many records and bytes on their way: the receiver's memory is bounded by its senders.
 
 use super::outbox::{ChunkId, Item};
-use pelton_domain::{KeyPosition, ProcessingTime, Sequencer};
+use pelton_domain::{KeyInterval, KeyPosition, ProcessingTime, Sequencer};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,13 @@ pub(crate) struct Address {
 pub(crate) struct Party {
     pub(crate) address: Address,
     pub(crate) sequencer: Sequencer,
+}
+
+impl Party {
+    /// The reign `sequencer` over `interval` of a computation.
+    pub(crate) fn of(computation: u32, interval: KeyInterval, sequencer: Sequencer) -> Self {
+        Self { address: Address { computation, first: interval.first() }, sequencer }
+    }
 }
 
 /// What goes over a channel at once: items of one chunk for one interval.

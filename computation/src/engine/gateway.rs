@@ -11,7 +11,7 @@ use super::channel::{Credit, Party};
 use super::clock::{ClockHandle, system_time};
 use super::ids::IdClock;
 use super::outbox::{ChunkId, Item, Outbox, Production, Routes};
-use super::router::{Mail, RouteTable, Router, address};
+use super::router::{Mail, RouteTable, Router};
 use crate::pipeline::OUTSIDE_STREAM;
 use bytes::Bytes;
 use pelton_domain::{
@@ -64,7 +64,7 @@ impl Gateway {
     ) -> Self {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let (mailbox, mail) = mpsc::unbounded_channel();
-        let me = Party { address: address(OUTSIDE, KeyInterval::FULL), sequencer: sequencer(process) };
+        let me = Party::of(OUTSIDE, KeyInterval::FULL, sequencer(process));
         // So answers find it as they find an interval.
         router.add(KeyInterval::FULL, me, mailbox);
         let task = Task {

@@ -76,11 +76,7 @@ impl Peers {
         });
         let routes = routes.collect();
         self.router.add_away(routes);
-        let table = self.router.table();
-        known.retain(|_, outbound| table.leads_to(outbound));
-    }
-
-    fn security(&self) -> &Security {
-        &self.security
+        let led_to = self.router.table().processes();
+        known.retain(|process, _| led_to.contains(process));
     }
 }

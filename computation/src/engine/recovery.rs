@@ -11,7 +11,6 @@ use super::interval::IntervalOptions;
 use super::interval::calls::read_parked;
 use super::interval::core::Core;
 use super::outbox::{self, ChunkId, Routes};
-use super::router::address;
 use super::scope::Scope;
 use crate::failure::Failure;
 use crate::pipeline::ComputationSpec;
@@ -35,7 +34,7 @@ impl Recovery<'_> {
     /// The interval under `reign`, as the store has it.
     pub(crate) async fn recover(&self, reign: &Reign, routes: &impl Routes) -> Result<Core, Failure> {
         let fence = reign.fence();
-        let me = Party { address: address(self.spec.number, fence.interval), sequencer: reign.sequencer() };
+        let me = Party::of(self.spec.number, fence.interval, reign.sequencer());
         let scope = Scope::new(
             self.spec.clone(),
             self.keys.clone(),

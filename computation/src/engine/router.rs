@@ -7,11 +7,12 @@
 //! assignments, so news of other processes may come late, twice and in any order. A wrong route costs time
 //! only: what is sent along it is not acknowledged, and goes to the right owner when that is known (I5).
 
-use super::channel::{Address, Delivery, Party};
+use super::channel::{Delivery, Party};
 use super::outbox::Routes;
 use super::peers::{Outbound, Returns};
+use bytes::Bytes;
 use pelton_domain::{KeyInterval, KeyPosition};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, RwLock};
 use tokio::sync::{mpsc, watch};
@@ -147,10 +148,14 @@ impl RouteTable {
         }
     }
 
-    /// Whether any route leads to the process of `outbound`.
-    pub(crate) fn leads_to(&self, outbound: &Outbound) -> bool {
-        let mut routes = self.intervals.values().flat_map(BTreeMap::values);
-        routes.any(|route| matches!(&route.mailbox, Mailbox::Away(other) if other.is_same(outbound)))
+    /// The other processes that routes lead to.
+    pub(crate) fn processes(&self) -> HashSet<Bytes> {
+        let routes = self.intervals.values().flat_map(BTreeMap::values);
+        let process = |route: &Route| match &route.mailbox {
+            Mailbox::Away(outbound) => Some(outbound.process.clone()),
+            Mailbox::Here(_) => None,
+        };
+        routes.filter_map(process).collect()
     }
 
     /// Puts a route in the place of all that it overlaps, unless one of them is newer. Returns whether it did.
@@ -250,9 +255,4 @@ impl Router {
         drop(guard);
         self.changed.send_replace(());
     }
-}
-
-/// The address of an interval of a computation.
-pub(crate) fn address(computation: u32, interval: KeyInterval) -> Address {
-    Address { computation, first: interval.first() }
 }

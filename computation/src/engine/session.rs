@@ -102,8 +102,16 @@ impl Session {
         self.inner.tables.subscribe()
     }
 
+    pub(crate) fn announced(&self) -> Arc<AnnouncedTable> {
+        self.inner.tables.borrow().clone()
+    }
+
     /// Takes up announced values; of each the greatest heard stays (I7).
-    pub(crate) fn announced(&self, epoch: Sequencer, values: impl IntoIterator<Item = (u32, Announced)>) {
+    pub(crate) fn hear_announced(
+        &self,
+        epoch: Sequencer,
+        values: impl IntoIterator<Item = (u32, Announced)>,
+    ) {
         self.inner.tables.send_if_modified(|table| {
             let mut known: BTreeMap<u32, Announced> = table.iter().collect();
             let mut grown = false;
@@ -157,13 +165,13 @@ impl Session {
         interval: KeyInterval,
         sequencer: Sequencer,
     ) -> Result<Option<Assigned>, String> {
-        let address = super::router::address(computation, interval);
-        let id = wire::interval_id(interval, Party { address, sequencer });
+        let party = Party::of(computation, interval, sequencer);
+        let id = wire::interval_id(interval, party);
         let response = self.request(request::Kind::Again(id)).await?;
         if !response.refused.is_empty() {
             tracing::info!(computation, %interval, reason = response.refused, "an interval is given up");
             // Where it is this worker's after all, it comes back by an assignment.
-            self.released(&[(interval, Party { address, sequencer })], response.refused);
+            self.released(&[(interval, party)], response.refused);
             return Ok(None);
         }
         let assigned = response.assigned.into_iter().next();
@@ -189,7 +197,7 @@ impl Session {
     /// An assignment, after what it says of announced values is known: ids are assigned above it (I6).
     fn heard(&self, assign: injector::Assign) -> Result<Assigned, String> {
         let assign = AwayAssign::try_from(assign).map_err(|malformed| malformed.to_string())?;
-        self.announced(Sequencer::MIN, [(assign.computation, assign.assigned.announced)]);
+        self.hear_announced(Sequencer::MIN, [(assign.computation, assign.assigned.announced)]);
         Ok(assign.assigned)
     }
 

@@ -38,7 +38,7 @@ use super::interval::load::LoadMeter;
 use super::interval::task::{Ended, IntervalTask, Request, Stopped};
 use super::interval::written::{WriteBudget, Written};
 use super::recovery::{Recovery, id_floor};
-use super::router::{MailFault, Router, address};
+use super::router::{MailFault, Router};
 use crate::pipeline::{Bound, ComputationSpec, ErasedStep};
 use futures_util::FutureExt;
 use pelton_domain::{Key, KeyInterval, Name, Sequencer};
@@ -344,7 +344,7 @@ impl Shared {
         };
         life.status.recovered(&core.totals);
         let (mailbox, mail) = mpsc::unbounded_channel();
-        let party = Party { address: address(computation, interval), sequencer };
+        let party = Party::of(computation, interval, sequencer);
         self.router.add(interval, party, mailbox);
         let processor: Box<dyn Processor> = (hosted.step.make)(&hosted.spec.inputs);
         Ok(IntervalTask {

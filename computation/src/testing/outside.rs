@@ -9,7 +9,7 @@ use crate::engine::clock::system_time;
 use crate::engine::ids::IdClock;
 use crate::engine::interval::IntervalOptions;
 use crate::engine::outbox::{ChunkId, Item, Outbox, Production};
-use crate::engine::router::{Mail, RouteTable, Router, address};
+use crate::engine::router::{Mail, RouteTable, Router};
 use pelton_domain::{
     CommitNumber, EventTime, Key, KeyInterval, ProcessingTime, RecordId, Sequencer, SystemTime,
 };
@@ -172,7 +172,7 @@ impl After {
 /// Enters a party into the router, as the owner of every position.
 fn join(router: &Router, computation: u32, sequencer: Sequencer) -> (Party, mpsc::UnboundedReceiver<Mail>) {
     let (mailbox, mail) = mpsc::unbounded_channel();
-    let party = Party { address: address(computation, KeyInterval::FULL), sequencer };
+    let party = Party::of(computation, KeyInterval::FULL, sequencer);
     router.add(KeyInterval::FULL, party, mailbox);
     (party, mail)
 }

@@ -5,8 +5,7 @@ use crate::failure::Failure;
 use crate::table;
 use pelton::{EventTime, ProcessingTime};
 use pelton_proto::injector::{
-    ComputationStatus, DrainRequest, ExplainRequest, ExplainResponse, Held, IntervalId, StatusResponse,
-    Totals,
+    ComputationStatus, DrainRequest, ExplainRequest, ExplainResponse, Held, IntervalId, Totals,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -27,21 +26,11 @@ fn print_json(value: &Value) {
     println!("{value:#}");
 }
 
-/// Whether all is done: every watermark at plus infinity, every interval running, nothing left.
-fn is_done(status: &StatusResponse) -> bool {
-    let done = |c: &ComputationStatus| {
-        let left = c.held.unwrap_or_default();
-        let at_the_end = c.low_watermark_us == EventTime::MAX.as_micros();
-        at_the_end && c.running == c.intervals && left.timers == 0 && left.parked == 0
-    };
-    !status.computations.is_empty() && status.computations.iter().all(done)
-}
-
 pub(crate) async fn status(connection: &mut Connection, json: bool) -> Result<(), Failure> {
     let status = connection.status(false).await?;
     let intervals: u32 = status.computations.iter().map(|c| c.intervals).sum();
     let running: u32 = status.computations.iter().map(|c| c.running).sum();
-    let done = is_done(&status);
+    let done = status.is_done();
     if json {
         print_json(&json!({
             "pipeline": status.pipeline, "epoch": status.epoch, "leader_since_us": status.leader_since_us,
@@ -267,7 +256,7 @@ pub(crate) async fn wait(connection: &mut Connection, timeout: Option<u64>) -> R
     let done = async {
         loop {
             match connection.status(false).await {
-                Ok(status) if is_done(&status) => return Ok(()),
+                Ok(status) if status.is_done() => return Ok(()),
                 // One may be about to take the lead.
                 Ok(_) | Err(Failure::NoLeader { .. }) => tokio::time::sleep(Duration::from_millis(200)).await,
                 Err(failure) => return Err(failure),

@@ -14,8 +14,7 @@ fn gateway(router: &Router, stop: &CancellationToken) -> Gateway {
 /// An interval that begins to run here, as those who send to it see it.
 fn interval(router: &Router, sequencer: u64) -> (Party, mpsc::UnboundedReceiver<Mail>) {
     let (mailbox, mail) = mpsc::unbounded_channel();
-    let party =
-        Party { address: address(1, KeyInterval::FULL), sequencer: Sequencer::new(sequencer).unwrap() };
+    let party = Party::of(1, KeyInterval::FULL, Sequencer::new(sequencer).unwrap());
     router.add(KeyInterval::FULL, party, mailbox);
     (party, mail)
 }

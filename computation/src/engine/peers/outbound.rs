@@ -31,7 +31,7 @@ const HELLO_WAIT_MAX: Duration = Duration::from_secs(5);
 /// The sending end of the way to one process. It ends with its last clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbound {
-    pub(super) process: Bytes,
+    pub(crate) process: Bytes,
     pub(super) worker: Worker,
     pub(super) address: String,
     queue: mpsc::UnboundedSender<(Party, Mail)>,
@@ -50,10 +50,6 @@ impl Outbound {
     pub(crate) fn send(&self, to: Party, mail: Mail) {
         // Where the link has ended, so has the process that asks.
         let _ = self.queue.send((to, mail));
-    }
-
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.process == other.process
     }
 }
 
@@ -142,7 +138,7 @@ impl Link {
     async fn connect(
         &mut self,
     ) -> Result<(mpsc::Sender<worker::DeliverRequest>, Streaming<worker::DeliverResponse>), Status> {
-        let channel = pelton_transport::connect(&self.address, self.peers.security())
+        let channel = pelton_transport::connect(&self.address, &self.peers.security)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let (out, requests) = mpsc::channel(MESSAGES_MAX);
         let hello = deliver_request::Kind::Hello(self.peers.identity.hello());

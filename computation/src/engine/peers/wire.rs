@@ -2,7 +2,7 @@
 
 use crate::engine::channel::{Delivery, Party};
 use crate::engine::outbox::{ChunkId, Item};
-use crate::engine::router::{Mail, address};
+use crate::engine::router::Mail;
 use bytes::Bytes;
 use pelton_domain::{CommitNumber, EventTime, Key, KeyInterval, KeyPosition, Record, Sequencer};
 use pelton_injector::Worker;
@@ -24,10 +24,7 @@ impl TryFrom<worker::Route> for AwayRoute {
 
     fn try_from(route: worker::Route) -> Result<Self, Malformed> {
         let interval = convert::interval(route.first_position, route.last_position)?;
-        let party = Party {
-            address: address(route.computation, interval),
-            sequencer: sequencer("route", route.sequencer)?,
-        };
+        let party = Party::of(route.computation, interval, sequencer("route", route.sequencer)?);
         // It is kept for long, and must not keep the message that it came in.
         let process = Bytes::copy_from_slice(&route.process);
         Ok(Self { interval, party, worker: route.worker.into(), process, address: route.address })
@@ -148,7 +145,7 @@ mod tests {
 
     fn a_party(computation: u32, first: u64, sequencer: u64) -> Party {
         let interval = KeyInterval::new(KeyPosition(first), KeyPosition(u64::MAX)).unwrap();
-        Party { address: address(computation, interval), sequencer: Sequencer::new(sequencer).unwrap() }
+        Party::of(computation, interval, Sequencer::new(sequencer).unwrap())
     }
 
     proptest! {

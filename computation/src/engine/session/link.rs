@@ -225,7 +225,7 @@ impl Link {
             K::Welcome(_) => None,
             K::Announced(announced) => {
                 let entries = announced.entries.iter().map(wire::read_announced);
-                self.session.announced(epoch, entries.collect::<Result<Vec<_>, _>>()?);
+                self.session.hear_announced(epoch, entries.collect::<Result<Vec<_>, _>>()?);
                 None
             }
             K::Response(response) => {
@@ -234,7 +234,7 @@ impl Link {
             }
             K::Assign(assign) => {
                 let assign = wire::AwayAssign::try_from(assign)?;
-                self.session.announced(epoch, [(assign.computation, assign.assigned.announced)]);
+                self.session.hear_announced(epoch, [(assign.computation, assign.assigned.announced)]);
                 Some(Event::Assign(assign))
             }
             K::Release(release) => {

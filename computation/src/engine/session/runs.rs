@@ -41,8 +41,7 @@ impl Runs {
 
     /// Takes the place of the last report of the same reign.
     pub(super) fn report(&mut self, report: IntervalReport) {
-        let address = crate::engine::router::address(report.computation, report.interval);
-        let party = Party { address, sequencer: report.sequencer };
+        let party = Party::of(report.computation, report.interval, report.sequencer);
         if let Some(run) = self.runs.get_mut(&party) {
             run.report = Some(report);
             self.unsent.insert(party);

@@ -1,7 +1,6 @@
 //! From the injector's messages to domain types and back. What cannot be one is [`Malformed`], never a guess.
 
 use crate::engine::channel::Party;
-use crate::engine::router::address;
 use crate::engine::worker::Figures;
 use pelton_domain::{EventTime, KeyInterval, Sequencer, SystemTime};
 use pelton_injector::{Announced, Assigned, Assignment, HolderKind, IntervalReport, Worker};
@@ -45,7 +44,7 @@ pub(crate) fn read_interval_id(id: &IntervalId) -> Result<(KeyInterval, Party), 
     let interval = convert::interval(id.first_position, id.last_position)?;
     let sequencer =
         Sequencer::new(id.sequencer).ok_or_else(|| Malformed::new("interval", "it has no sequencer"))?;
-    Ok((interval, Party { address: address(id.computation, interval), sequencer }))
+    Ok((interval, Party::of(id.computation, interval, sequencer)))
 }
 
 pub(crate) fn bounds(interval: KeyInterval) -> injector::Bounds {
@@ -133,7 +132,7 @@ mod tests {
         #[test]
         fn an_interval_survives_the_round_trip(computation: u32, a: u64, b: u64, sequencer in 1u64..1 << 44) {
             let interval = convert::interval(a.min(b), a.max(b)).unwrap();
-            let party = Party { address: address(computation, interval), sequencer: Sequencer::new(sequencer).unwrap() };
+            let party = Party::of(computation, interval, Sequencer::new(sequencer).unwrap());
             prop_assert_eq!(read_interval_id(&interval_id(interval, party)).unwrap(), (interval, party));
         }
     }

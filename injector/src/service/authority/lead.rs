@@ -35,12 +35,8 @@ impl Authority {
             return Ok(None);
         };
         let epoch = leader.epoch();
-        let inner = InjectorOptions {
-            address: options.address.clone(),
-            renewal_ms: Some(renewal_ms(options.lease)),
-            ..InjectorOptions::new(options.clock.clone())
-        };
-        let (injector, driver) = Injector::lead(leader, store.clone(), keys.clone(), graph, inner).await?;
+        let (injector, driver) =
+            Injector::lead(leader, store.clone(), keys.clone(), graph, inner(&options)).await?;
         let now = (options.monotonic)();
         let heat_at =
             if options.reshape_every.is_zero() { Duration::MAX } else { now + options.reshape_every };
@@ -111,13 +107,8 @@ impl Authority {
         let failed = |error: ServiceError| Over::Failed(error);
         let leader = self.lead_again().await?;
         self.epoch = leader.epoch();
-        let inner = InjectorOptions {
-            address: self.options.address.clone(),
-            renewal_ms: Some(renewal_ms(self.options.lease)),
-            ..InjectorOptions::new(self.options.clock.clone())
-        };
         let (store, keys) = (self.store.clone(), self.keys.clone());
-        let led = Injector::lead(leader, store, keys, graph, inner).await;
+        let led = Injector::lead(leader, store, keys, graph, inner(&self.options)).await;
         let (injector, driver) = led.map_err(|error| failed(error.into()))?;
         self.injector = injector;
         self.driver = Box::pin(driver);
@@ -159,7 +150,12 @@ impl Authority {
     }
 }
 
-/// A third of the lease.
-fn renewal_ms(lease: Duration) -> u64 {
-    u64::try_from((lease / 3).as_millis()).unwrap_or(u64::MAX).max(1)
+/// How the injector inside works: it renews its leadership every third of the lease.
+fn inner(options: &ServiceOptions) -> InjectorOptions {
+    let renewal_ms = u64::try_from((options.lease / 3).as_millis()).unwrap_or(u64::MAX).max(1);
+    InjectorOptions {
+        address: options.address.clone(),
+        renewal_ms: Some(renewal_ms),
+        ..InjectorOptions::new(options.clock.clone())
+    }
 }
