@@ -1,5 +1,6 @@
 //! Runs of the `flight_delays` example as a process of its own: started, killed, and judged by what it leaves.
 
+use crate::independent::differences;
 use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -159,6 +160,18 @@ impl Run {
         let (whole, rest) = text.rsplit_once('\n').map_or(("", text.as_str()), |(whole, rest)| (whole, rest));
         Ok((whole.lines().map(str::to_owned).collect(), rest.to_owned()))
     }
+}
+
+/// Judges what a run has left: its hours are the `expected` ones, and its alerts these.
+///
+/// # Errors
+/// With every line that differs.
+pub fn judge(run: &Run, expected: &BTreeSet<String>, alerts: &BTreeSet<String>) -> Result<()> {
+    for (file, expected) in [("hourly.jsonl", expected), ("alerts.jsonl", alerts)] {
+        let wrong = differences(expected, &run.lines(file)?);
+        ensure!(wrong.is_empty(), "{file}: {} differences:\n{}", wrong.len(), wrong.join("\n"));
+    }
+    Ok(())
 }
 
 /// A finished process that did not panic.

@@ -3,52 +3,38 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test: a panic is its failure")]
 
 use anyhow::{Result, ensure};
-use pelton_tests::flight_runs::{Run, example_binary, january};
-use pelton_tests::independent::{differences, expected_hourly};
+use pelton_tests::flight_runs::{Run, example_binary, january, judge};
+use pelton_tests::independent::expected_hourly;
 use pelton_tests::services::chaos::Chaos;
 use pelton_tests::services::{Layout, Programs, Services};
 use std::path::Path;
 use std::time::Duration;
 
-fn layout(directory: &Path, rate: Option<u32>) -> Result<Layout> {
-    let run = Run {
-        binary: example_binary()?,
-        input: january(),
-        output: directory.join("services"),
-        more: rate.iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]).collect(),
-    };
+fn flights(directory: &Path, rate: u32) -> Result<Run> {
+    let more = vec!["--rate".to_owned(), rate.to_string()];
+    Ok(Run { binary: example_binary()?, input: january(), output: directory.join("services"), more })
+}
+
+fn layout(run: &Run) -> Result<Layout> {
     Ok(Layout {
-        programs: Programs::built()?,
-        run,
-        store: None,
-        injectors: 2,
-        workers: 3,
         leader_lease: Duration::from_millis(1000),
         worker_lease: Duration::from_millis(1500),
+        ..Layout::flights(Programs::built()?, run, 3)
     })
 }
 
 /// The hourly lines are those of an independent computation, the alerts those of a run in one process.
-fn judge(directory: &Path, run: &Run) -> Result<()> {
+fn judge_beside_one_process(directory: &Path, run: &Run) -> Result<()> {
     let alone = Run { output: directory.join("alone"), more: Vec::new(), ..run.clone() };
     alone.to_success()?;
-    let expected = expected_hourly(&run.input)?.lines;
-    for (what, expected, found) in [
-        ("hourly", &expected, run.lines("hourly.jsonl")?),
-        ("alerts", &alone.line_set("alerts.jsonl")?, run.lines("alerts.jsonl")?),
-    ] {
-        let wrong = differences(expected, &found);
-        ensure!(wrong.is_empty(), "{what}: {} differences:\n{}", wrong.len(), wrong.join("\n"));
-    }
-    Ok(())
+    judge(run, &expected_hourly(&run.input)?.lines, &alone.line_set("alerts.jsonl")?)
 }
 
 #[test]
 fn services_give_the_lines_of_one_process_and_a_restart_of_each_loses_nothing() -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let layout = layout(directory.path(), Some(4000))?;
-    let run = layout.run.clone();
-    let mut services = Services::start(layout)?;
+    let run = flights(directory.path(), 4000)?;
+    let mut services = Services::start(layout(&run)?)?;
     // A rolling restart of every process, one by one, while records are read.
     for at in 0..services.workers.len() {
         services.workers[at].until_printed("listens at")?;
@@ -67,15 +53,14 @@ fn services_give_the_lines_of_one_process_and_a_restart_of_each_loses_nothing() 
     let status: serde_json::Value = serde_json::from_str(&status)?;
     ensure!(status["done"] == true && status["workers"] == 3, "{status}");
     services.stop()?;
-    judge(directory.path(), &run)
+    judge_beside_one_process(directory.path(), &run)
 }
 
 #[test]
 fn killed_workers_killed_leaders_and_a_zombie_change_no_line() -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let layout = layout(directory.path(), Some(2500))?;
-    let run = layout.run.clone();
-    let mut services = Services::start(layout)?;
+    let run = flights(directory.path(), 2500)?;
+    let mut services = Services::start(layout(&run)?)?;
     let chaos = Chaos {
         seed: pelton_tests::seed(),
         worker_kill: Duration::from_millis(1500),
@@ -90,5 +75,5 @@ fn killed_workers_killed_leaders_and_a_zombie_change_no_line() -> Result<()> {
         "it ended too early: {done}"
     );
     services.stop()?;
-    judge(directory.path(), &run)
+    judge_beside_one_process(directory.path(), &run)
 }

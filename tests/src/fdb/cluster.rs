@@ -89,7 +89,7 @@ impl Cluster {
             // A server may rewrite its cluster file, so each has its own.
             fs::create_dir_all(&own)?;
             fs::copy(&cluster_file, own.join("fdb.cluster"))?;
-            Ok(Server::new(options, own.clone(), own.join("fdb.cluster")))
+            Ok(Server::new(&options, own.clone(), &own.join("fdb.cluster")))
         };
         let servers: Result<Vec<Server>> = classes.iter().zip(&addresses).enumerate().map(server).collect();
         let mut cluster = Self { servers: servers?, proxy, cluster_file, shape, _directory: None };

@@ -1,12 +1,10 @@
 //! One `fdbserver` process.
 
-use crate::process::signal;
-use anyhow::{Context, Result, ensure};
-use std::fs::{self, File};
+use crate::process::Process;
+use anyhow::{Result, ensure};
+use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -21,20 +19,46 @@ pub struct ServerOptions {
     pub zone: usize,
 }
 
-/// A server, running or not.
+/// A server, running or not. It is killed with this value.
 #[derive(Debug)]
 pub struct Server {
-    options: ServerOptions,
     directory: PathBuf,
-    cluster_file: PathBuf,
-    child: Option<Child>,
+    process: Process,
 }
 
 impl Server {
     /// A server that is not running yet.
     #[must_use]
-    pub fn new(options: ServerOptions, directory: PathBuf, cluster_file: PathBuf) -> Self {
-        Self { options, directory, cluster_file, child: None }
+    pub fn new(options: &ServerOptions, directory: PathBuf, cluster_file: &Path) -> Self {
+        let path = |path: &Path| path.display().to_string();
+        let command = [
+            "fdbserver",
+            "--cluster-file",
+            &path(cluster_file),
+            "--public-address",
+            &options.public.to_string(),
+            "--listen-address",
+            &options.listen.unwrap_or(options.public).to_string(),
+            "--datadir",
+            &path(&directory.join("data")),
+            "--logdir",
+            &path(&directory.join("logs")),
+            "--class",
+            options.class,
+            "--locality-zoneid",
+            &format!("zone{}", options.zone),
+            "--locality-machineid",
+            &format!("machine{}", options.zone),
+            "--memory",
+            "2GiB",
+            "--cache-memory",
+            "200MiB",
+            // It ends when this process does.
+            "--parentpid",
+            &std::process::id().to_string(),
+        ];
+        let process = Process::new("fdbserver", command.map(str::to_owned).to_vec(), &directory);
+        Self { directory, process }
     }
 
     /// Starts it, on what it left on disk.
@@ -42,43 +66,14 @@ impl Server {
     /// # Errors
     /// Where it runs already or cannot be started.
     pub fn start(&mut self) -> Result<()> {
-        ensure!(self.child.is_none(), "the server runs already");
-        let (data, logs) = (self.directory.join("data"), self.directory.join("logs"));
-        fs::create_dir_all(&data)?;
-        fs::create_dir_all(&logs)?;
-        let mut command = Command::new("fdbserver");
-        command
-            .arg("--cluster-file")
-            .arg(&self.cluster_file)
-            .arg("--public-address")
-            .arg(self.options.public.to_string())
-            .arg("--listen-address")
-            .arg(self.options.listen.unwrap_or(self.options.public).to_string())
-            .arg("--datadir")
-            .arg(&data)
-            .arg("--logdir")
-            .arg(&logs)
-            .arg("--class")
-            .arg(self.options.class)
-            .arg("--locality-zoneid")
-            .arg(format!("zone{}", self.options.zone))
-            .arg("--locality-machineid")
-            .arg(format!("machine{}", self.options.zone))
-            .args(["--memory", "2GiB", "--cache-memory", "200MiB"])
-            // It ends when this process does.
-            .arg("--parentpid")
-            .arg(std::process::id().to_string())
-            .stdin(Stdio::null())
-            .stdout(File::create(self.directory.join("stdout"))?)
-            .stderr(File::create(self.directory.join("stderr"))?)
-            .process_group(0);
-        self.child = Some(command.spawn().context("cannot start fdbserver")?);
-        Ok(())
+        fs::create_dir_all(self.directory.join("data"))?;
+        fs::create_dir_all(self.logs())?;
+        self.process.start()
     }
 
     /// Whether it was started and has not ended.
     pub fn is_running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        self.process.is_running()
     }
 
     /// Sends SIGKILL, and waits for its end.
@@ -86,10 +81,7 @@ impl Server {
     /// # Errors
     /// Where it does not run.
     pub fn kill(&mut self) -> Result<()> {
-        let mut child = self.child.take().context("the server does not run")?;
-        signal("-KILL", -i64::from(child.id()))?;
-        child.wait()?;
-        Ok(())
+        self.process.kill()
     }
 
     /// Sends SIGSTOP: it does nothing more, and its connections stay open.
@@ -97,7 +89,7 @@ impl Server {
     /// # Errors
     /// Where it does not run.
     pub fn pause(&self) -> Result<()> {
-        signal("-STOP", self.pid()?)
+        self.process.pause()
     }
 
     /// Sends SIGCONT.
@@ -105,19 +97,15 @@ impl Server {
     /// # Errors
     /// Where it does not run.
     pub fn resume(&self) -> Result<()> {
-        signal("-CONT", self.pid()?)
-    }
-
-    fn pid(&self) -> Result<i64> {
-        Ok(self.child.as_ref().context("the server does not run")?.id().into())
+        self.process.resume()
     }
 
     /// Removes what it has on disk: the next start is a new server.
     ///
     /// # Errors
     /// Where it runs, or its directory cannot be removed.
-    pub fn wipe(&self) -> Result<()> {
-        ensure!(self.child.is_none(), "the server runs");
+    pub fn wipe(&mut self) -> Result<()> {
+        ensure!(!self.process.is_running(), "the server runs");
         Ok(fs::remove_dir_all(self.directory.join("data"))?)
     }
 
@@ -125,14 +113,6 @@ impl Server {
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.directory.join("logs")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.child.is_some() {
-            let _ = self.kill();
-        }
     }
 }
 

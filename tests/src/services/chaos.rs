@@ -1,6 +1,7 @@
 //! Kills and pauses at random moments, until the pipeline is done.
 
 use super::Services;
+use crate::process::Process;
 use anyhow::{Context, Result, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -50,81 +51,118 @@ impl Chaos {
     ///
     /// # Errors
     /// Where a process ends by itself, or it is not done in time.
-    pub fn run(self, services: &mut Services, mut progress: impl FnMut(&str)) -> Result<Done> {
-        let mut random = StdRng::seed_from_u64(self.seed);
-        let step = Duration::from_millis(100);
-        let (mut done, mut elapsed) = (Done::default(), Duration::ZERO);
-        let (mut next_kill, mut next_leader, mut next_zombie) =
-            (self.worker_kill, self.leader_kill, self.zombie);
-        let mut paused: Option<(usize, Duration)> = None;
+    pub fn run(self, services: &mut Services, progress: impl FnMut(&str)) -> Result<Done> {
+        let mut storm = Storm {
+            chaos: self,
+            services,
+            progress,
+            random: StdRng::seed_from_u64(self.seed),
+            elapsed: Duration::ZERO,
+            next_kill: self.worker_kill,
+            next_leader: self.leader_kill,
+            next_pause: self.zombie,
+            paused: None,
+            done: Done::default(),
+        };
         let mut next_look = Duration::from_secs(2);
         loop {
-            std::thread::sleep(step);
-            elapsed += step;
-            ensure!(elapsed < self.within, "it is not done after {:?}; {done}", self.within);
-            if let Some((at, until)) = paused
-                && elapsed >= until
-            {
-                worker(services, at)?.resume()?;
-                progress(&format!("worker {at} goes on"));
-                paused = None;
+            std::thread::sleep(STEP);
+            storm.elapsed += STEP;
+            ensure!(storm.elapsed < self.within, "it is not done after {:?}; {}", self.within, storm.done);
+            storm.resume()?;
+            if storm.elapsed < self.disturbed {
+                storm.pause()?;
+                storm.kill_worker()?;
+                storm.kill_leader()?;
             }
-            let disturbed = elapsed < self.disturbed;
-            if disturbed && elapsed >= next_zombie && paused.is_none() {
-                let at = random.random_range(0..services.workers.len());
-                worker(services, at)?.pause()?;
-                progress(&format!("worker {at} is paused"));
-                paused = Some((at, elapsed + services.layout().worker_lease * 2));
-                next_zombie = elapsed + services.layout().worker_lease * 2 + self.zombie;
-                done.zombies += 1;
-            }
-            if disturbed && elapsed >= next_kill {
-                let at = random.random_range(0..services.workers.len());
-                if paused.is_none_or(|(other, _)| other != at) {
-                    let worker = worker(services, at)?;
-                    worker.kill()?;
-                    worker.start()?;
-                    progress(&format!("worker {at} is killed"));
-                    done.workers_killed += 1;
-                }
-                next_kill = elapsed + self.worker_kill.mul_f64(random.random_range(0.5..1.5));
-            }
-            if disturbed
-                && elapsed >= next_leader
-                && let Some(at) = services.leader()
-            {
-                let leader = services.injectors.get_mut(at).context("it was just there")?;
-                leader.kill()?;
-                leader.start()?;
-                progress(&format!("injector {at}, which led, is killed"));
-                next_leader = elapsed + self.leader_kill;
-                done.leaders_killed += 1;
-            }
-            if elapsed >= next_look && paused.is_none() {
-                next_look = elapsed + Duration::from_secs(3);
-                if is_done(services) {
-                    return Ok(done);
+            if storm.elapsed >= next_look && storm.paused.is_none() {
+                next_look = storm.elapsed + Duration::from_secs(3);
+                if storm.services.is_done_now() {
+                    return Ok(storm.done);
                 }
             }
         }
     }
 }
 
-fn worker(services: &mut Services, at: usize) -> Result<&mut crate::process::Process> {
-    services.workers.get_mut(at).context("there is such a worker")
+/// How finely its moments are chosen.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Chaos under way. Moments are times since its beginning.
+struct Storm<'s, P> {
+    chaos: Chaos,
+    services: &'s mut Services,
+    progress: P,
+    random: StdRng,
+    elapsed: Duration,
+    next_kill: Duration,
+    next_leader: Duration,
+    next_pause: Duration,
+    /// Who is paused, and until when.
+    paused: Option<(usize, Duration)>,
+    done: Done,
 }
 
-/// Whether it is done, by a look that does not wait.
-fn is_done(services: &Services) -> bool {
-    let answer = (0..services.injectors.len()).find_map(|at| services.status_of(at));
-    answer.is_some_and(|status| {
-        !status.computations.is_empty()
-            && status.computations.iter().all(|c| {
-                let held = c.held.unwrap_or_default();
-                c.low_watermark_us == i64::MAX
-                    && c.running == c.intervals
-                    && held.timers == 0
-                    && held.parked == 0
-            })
-    })
+impl<P: FnMut(&str)> Storm<'_, P> {
+    fn worker(&mut self, at: usize) -> Result<&mut Process> {
+        self.services.workers.get_mut(at).context("there is such a worker")
+    }
+
+    fn any_worker(&mut self) -> usize {
+        self.random.random_range(0..self.services.workers.len())
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        let Some((at, until)) = self.paused else { return Ok(()) };
+        if self.elapsed >= until {
+            self.worker(at)?.resume()?;
+            (self.progress)(&format!("worker {at} goes on"));
+            self.paused = None;
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<()> {
+        if self.elapsed < self.next_pause || self.paused.is_some() {
+            return Ok(());
+        }
+        let at = self.any_worker();
+        self.worker(at)?.pause()?;
+        (self.progress)(&format!("worker {at} is paused"));
+        let until = self.elapsed + self.services.layout().worker_lease * 2;
+        self.paused = Some((at, until));
+        self.next_pause = until + self.chaos.zombie;
+        self.done.zombies += 1;
+        Ok(())
+    }
+
+    fn kill_worker(&mut self) -> Result<()> {
+        if self.elapsed < self.next_kill {
+            return Ok(());
+        }
+        let at = self.any_worker();
+        if self.paused.is_none_or(|(other, _)| other != at) {
+            let worker = self.worker(at)?;
+            worker.kill()?;
+            worker.start()?;
+            (self.progress)(&format!("worker {at} is killed"));
+            self.done.workers_killed += 1;
+        }
+        self.next_kill = self.elapsed + self.chaos.worker_kill.mul_f64(self.random.random_range(0.5..1.5));
+        Ok(())
+    }
+
+    fn kill_leader(&mut self) -> Result<()> {
+        if self.elapsed < self.next_leader {
+            return Ok(());
+        }
+        let Some(at) = self.services.leader() else { return Ok(()) };
+        let leader = self.services.injectors.get_mut(at).context("it was just there")?;
+        leader.kill()?;
+        leader.start()?;
+        (self.progress)(&format!("injector {at}, which led, is killed"));
+        self.next_leader = self.elapsed + self.chaos.leader_kill;
+        self.done.leaders_killed += 1;
+        Ok(())
+    }
 }

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use pelton::{Clock, WallClock};
-use pelton_tests::process::{Process, free_addresses};
+use pelton_tests::process::Process;
+use pelton_tests::services::{Layout, Programs, Services};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -24,12 +24,7 @@ pub(crate) struct Passed {
 
 /// The services; they end with this value.
 pub(crate) struct Bench {
-    workers: Vec<Process>,
-    _injector: Process,
-    _statestore: Process,
-    store: String,
-    injector: String,
-    pelton: PathBuf,
+    services: Services,
     directory: TempDir,
 }
 
@@ -37,52 +32,36 @@ impl Bench {
     /// Starts a chain of `stages` on workers that host one computation each, or all.
     pub(crate) fn start(programs: &Path, stages: usize, hosted: &[Option<&str>]) -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        let path = directory.path();
-        let addresses: Vec<String> = free_addresses(2)?.iter().map(ToString::to_string).collect();
-        let [store, injector] = addresses.as_slice() else { anyhow::bail!("two addresses were asked for") };
-        let program = |name: &str| programs.join(name).display().to_string();
-        let kept = format!("embedded:{}", path.join("store").display());
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let command = words(&[&program("pelton-statestore"), "--store", &kept, "--listen", store]);
-        let mut statestore = Process::new("statestore", command, path);
-        statestore.start()?;
-        statestore.until_printed("listens at")?;
-        let remote = format!("remote:{store}");
-        let binary = program("pelton-injector");
-        let command = words(&[&binary, "--pipeline", "chain", "--store", &remote, "--listen", injector]);
-        let mut injecting = Process::new("injector", command, path);
-        injecting.start()?;
-        let (log, stages, keys) =
-            (path.join("log").display().to_string(), stages.to_string(), KEYS.to_string());
-        let worker = |(at, hosted): (usize, &Option<&str>)| {
-            let every = EVERY_MS.to_string();
-            let own = ["--stages", &stages, "--keys", &keys, "--every-ms", &every, "--log", &log];
-            let name = format!("worker-{at}");
-            let of_worker = ["worker", "--store", &remote, "--injectors", injector, "--name", &name];
-            let mut command = vec![program("chain")];
-            command.extend(own.into_iter().chain(of_worker).map(str::to_owned));
-            if let Some(computation) = hosted {
-                command.extend(["--computations".to_owned(), (*computation).to_owned()]);
-            }
-            Process::new(name, command, path)
-        };
-        let mut workers: Vec<Process> = hosted.iter().enumerate().map(worker).collect();
-        workers.iter_mut().try_for_each(Process::start)?;
-        let (store, injector) = (store.clone(), injector.clone());
-        let pelton = programs.join("pelton");
-        Ok(Self {
-            workers,
-            _injector: injecting,
-            _statestore: statestore,
-            store,
-            injector,
-            pelton,
-            directory,
-        })
+        let program = words(&[
+            &programs.join("chain").display().to_string(),
+            "--stages",
+            &stages.to_string(),
+            "--keys",
+            &KEYS.to_string(),
+            "--every-ms",
+            &EVERY_MS.to_string(),
+            "--log",
+            &directory.path().join("log").display().to_string(),
+        ]);
+        let own =
+            |hosted: &Option<&str>| hosted.map_or_else(Vec::new, |name| words(&["--computations", name]));
+        let services = Services::start(Layout {
+            programs: Programs::of(programs),
+            pipeline: "chain",
+            program,
+            directory: directory.path().to_owned(),
+            store: None,
+            injectors: 1,
+            workers: hosted.iter().map(own).collect(),
+            leader_lease: Duration::from_secs(2),
+            worker_lease: Duration::from_secs(3),
+        })?;
+        Ok(Self { services, directory })
     }
 
     pub(crate) fn store(&self) -> &str {
-        &self.store
+        self.services.store_address()
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -90,10 +69,7 @@ impl Bench {
     }
 
     fn json(&self, words: &[&str]) -> Result<serde_json::Value> {
-        let output = Command::new(&self.pelton)
-            .args(["--injectors", &self.injector, "--json"])
-            .args(words)
-            .output()?;
+        let output = self.services.pelton(&[&["--json"], words].concat()).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(serde_json::from_slice(&output.stdout)?)
     }
@@ -128,18 +104,22 @@ impl Bench {
         Ok(text.lines().filter_map(read).collect())
     }
 
+    fn worker(&mut self, at: usize) -> Result<&mut Process> {
+        self.services.workers.get_mut(at).context("there is such a worker")
+    }
+
     pub(crate) fn kill(&mut self, at: usize) -> Result<()> {
-        self.workers.get_mut(at).context("there is such a worker")?.kill()
+        self.worker(at)?.kill()
     }
 
     pub(crate) fn start_worker(&mut self, at: usize) -> Result<()> {
-        self.workers.get_mut(at).context("there is such a worker")?.start()
+        self.worker(at)?.start()
     }
 
     /// Drains a worker, which then ends.
     pub(crate) fn drain(&mut self, at: usize) -> Result<()> {
         self.json(&["drain", &format!("worker-{at}")])?;
-        self.workers.get_mut(at).context("there is such a worker")?.until_ended(Duration::from_secs(60))
+        self.worker(at)?.until_ended(Duration::from_secs(60))
     }
 
     /// For each key whose records stood still at `at` or soon after: how long.
