@@ -256,3 +256,54 @@ impl Router {
         self.changed.send_replace(());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pelton_domain::Sequencer;
+
+    fn interval(first: u64, last: u64) -> KeyInterval {
+        KeyInterval::new(KeyPosition(first), KeyPosition(last)).unwrap()
+    }
+
+    fn owners(router: &Router, positions: &[u64]) -> Vec<Option<u64>> {
+        let table = router.table();
+        let owner =
+            |position: &u64| table.owner(1, KeyPosition(*position)).map(|party| party.sequencer.get());
+        positions.iter().map(owner).collect()
+    }
+
+    /// Two halves, then one of them again under a newer reign, then the whole, then a part of it.
+    #[test]
+    fn of_routes_that_overlap_the_newest_stays_in_whatever_order_they_come() {
+        let news = [(0, 9, 1), (10, 19, 2), (0, 9, 3), (0, 19, 4), (5, 9, 5)];
+        let mut orders = vec![Vec::new()];
+        for at in 0..news.len() {
+            orders = orders
+                .into_iter()
+                .flat_map(|order: Vec<usize>| {
+                    (0..=order.len()).map(move |place| {
+                        let mut longer = order.clone();
+                        longer.insert(place, at);
+                        longer
+                    })
+                })
+                .collect();
+        }
+        assert_eq!(orders.len(), 120);
+        for order in orders {
+            let router = Router::new(BTreeMap::new(), None);
+            for (first, last, sequencer) in order.iter().map(|at| news[*at]) {
+                let interval = interval(first, last);
+                let party = Party::of(1, interval, Sequencer::new(sequencer).unwrap());
+                router.add(interval, party, mpsc::unbounded_channel().0);
+            }
+            // Nothing older lies over the newest; beside it there may be older ones, until there is news of them.
+            assert_eq!(owners(&router, &[5, 9]), [Some(5), Some(5)], "{order:?}");
+            assert!(
+                owners(&router, &[0, 4, 10, 19]).iter().all(|owner| owner.is_none_or(|s| s < 5)),
+                "{order:?}"
+            );
+        }
+    }
+}
