@@ -31,6 +31,7 @@ mod harness;
 mod hold;
 mod outside;
 mod read;
+pub mod simulation;
 mod view;
 mod world;
 

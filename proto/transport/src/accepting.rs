@@ -2,13 +2,13 @@
 
 use crate::connection::Connection;
 use crate::limits::Limits;
+use crate::network::{Listener, Socket};
 use crate::security::Security;
 use crate::wire::{Wire, in_handshake, in_words};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -39,7 +39,7 @@ pub(crate) struct Accepting {
 impl Accepting {
     /// Accepts until `stop`, or until nobody takes connections any more. Handshakes that are under way are then
     /// given up.
-    pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken) {
+    pub(crate) async fn run(self, mut listener: Listener, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(self.limits.connections_max));
         let mut handshakes = JoinSet::new();
         let mut look = interval(Duration::from_secs(TLS_FILES_SECONDS));
@@ -85,12 +85,8 @@ impl Accepting {
         }
     }
 
-    async fn admit(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
-        let local = stream.local_addr().ok();
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "a connection ended before it began");
-            return;
-        }
+    async fn admit(self, stream: Socket, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        let local = stream.local_address();
         let limit = Duration::from_millis(self.limits.greeting_ms_max);
         let wire = match timeout(limit, self.secure(stream)).await {
             Ok(Ok(wire)) => wire,
@@ -109,7 +105,7 @@ impl Accepting {
         let _ = self.out.send(connection).await;
     }
 
-    async fn secure(&self, stream: TcpStream) -> std::io::Result<Wire> {
+    async fn secure(&self, stream: Socket) -> std::io::Result<Wire> {
         match self.security.current().await {
             None => Ok(Wire::Plain(stream)),
             Some(credentials) => {
@@ -128,7 +124,7 @@ impl Accepting {
 
 /// Waits for a refused client to close. Closing while it still sends would reset the connection, and what it was
 /// told of the reason would be lost with it.
-async fn hear_out(mut stream: TcpStream) {
+async fn hear_out(mut stream: Socket) {
     if stream.shutdown().await.is_ok() {
         let _ = tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await;
     }

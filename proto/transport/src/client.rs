@@ -3,6 +3,7 @@
 //! A connection that fails is logged here with its address and the reason, because a call only fails with
 //! UNAVAILABLE; what TLS said is in the chain of the status' sources as well.
 
+use crate::network::Socket;
 use crate::security::Security;
 use crate::wire::{Wire, in_handshake, in_words, tls_error};
 use hyper_util::rt::TokioIo;
@@ -12,7 +13,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
@@ -129,8 +129,7 @@ async fn dial(target: &Target, security: &Security) -> io::Result<Dialed> {
 }
 
 async fn open(target: &Target, security: &Security) -> io::Result<Wire> {
-    let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
-    stream.set_nodelay(true)?;
+    let stream = Socket::connect(&target.host, target.port).await?;
     let Some(credentials) = security.current().await else { return Ok(Wire::Plain(stream)) };
     let name = security.server_name(&target.host).map_err(io::Error::other)?;
     let connector = TlsConnector::from(Arc::clone(&credentials.client));

@@ -5,6 +5,7 @@
 //! | [`server`] | listening: loopback unless told otherwise, bounded messages and streams, an orderly end; health and reflection |
 //! | [`limits`] | the bounds of a service |
 //! | [`client`] | connecting |
+//! | [`network`] | TCP, or a network that is handed in |
 //! | [`security`] | plaintext, or mutual TLS from files that may change while they are used |
 //! | [`credentials`] | those files, and what may be wrong with them |
 //! | [`config`] | a program's options: from defaults, a file, the environment and the command line |
@@ -17,6 +18,7 @@ pub mod client;
 pub mod config;
 pub mod credentials;
 pub mod limits;
+pub mod network;
 pub mod security;
 pub mod server;
 

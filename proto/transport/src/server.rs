@@ -3,11 +3,11 @@
 use crate::accepting::Accepting;
 use crate::introspection::Introspection;
 use crate::limits::Limits;
+use crate::network::Listener;
 use crate::security::Security;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -63,7 +63,7 @@ pub enum ListenError {
 /// A bound address whose service has not begun.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     security: Security,
     limits: Limits,
@@ -82,8 +82,8 @@ impl Server {
             return Err(ListenError::Exposed { address });
         }
         let failed = |error| ListenError::Bind { address, error };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let listener = Listener::bind(address).await.map_err(failed)?;
+        let address = listener.address().map_err(failed)?;
         let security = options.security.clone();
         Ok(Self { listener, address, security, limits: options.limits, services: Vec::new() })
     }

@@ -1,17 +1,17 @@
 //! The bytes of one connection, encrypted or not, and what its failures mean in words.
 
+use crate::network::Socket;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-/// A TCP connection, or TLS over one.
+/// A connection as it is, or TLS over one.
 #[derive(Debug)]
 pub(crate) enum Wire {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl AsyncRead for Wire {

@@ -26,6 +26,12 @@ impl ComputationKeys {
         out
     }
 
+    /// Everything of the computation.
+    #[must_use]
+    pub fn range(&self) -> KeyRange {
+        KeyRange::of_prefix(&self.prefix)
+    }
+
     fn positions(&self, kind: u8, interval: KeyInterval) -> KeyRange {
         let start = self.of(kind, interval.first(), 0).freeze();
         let end = KeyRange::of_prefix(&self.of(kind, interval.last(), 0)).end;

@@ -25,7 +25,7 @@ mod table;
 
 pub use faults::FaultPlan;
 pub use gate::Gate;
-pub use state::Counts;
+pub use state::{Counts, FaultCounts};
 
 use crate::store::{Commit, CommitError, Limits, Page, ReadError, Scan, StateStore, StoreFault};
 use bytes::Bytes;
@@ -109,6 +109,11 @@ impl Memory {
         let gate = Gate::new(Arc::downgrade(&self.state));
         self.lock().add_gate(gate.hook(), Box::new(matches));
         gate
+    }
+
+    /// Has `watcher` told of every commit from now on that is applied, in order. It must not call this store.
+    pub fn watch(&self, watcher: impl FnMut(&Commit) + Send + 'static) {
+        self.lock().watcher = Some(Box::new(watcher));
     }
 
     /// What was asked of the store so far.

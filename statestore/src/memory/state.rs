@@ -29,7 +29,31 @@ pub struct Counts {
     pub writes_applied: u64,
     /// Bytes of those writes.
     pub bytes_applied: u64,
+    /// Faults that happened.
+    pub faults: FaultCounts,
 }
+
+/// How often each fault happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FaultCounts {
+    /// Commits that met a concurrent one.
+    pub conflicts: u64,
+    /// Calls that found the store away.
+    pub unavailable: u64,
+    /// Commits that happened, and whose answer was lost.
+    pub unknown_happened: u64,
+    /// Commits that were lost before they happened.
+    pub unknown_never: u64,
+    /// Commits that landed, or were refused, after the caller had been told that their outcome is unknown.
+    pub unknown_late: u64,
+    /// Calls that were delayed.
+    pub delayed: u64,
+    /// Pages that were cut short.
+    pub short_pages: u64,
+}
+
+/// Told of every commit that was applied, in order, under the store's lock.
+pub(super) type Watcher = Box<dyn FnMut(&Commit) + Send>;
 
 /// A decision about which commit a gate holds.
 pub(super) type Matches = Box<dyn Fn(&Commit) -> bool + Send>;
@@ -64,12 +88,13 @@ pub(super) struct State {
     rng: StdRng,
     pending: VecDeque<Commit>,
     gates: VecDeque<(Hook, Matches)>,
+    pub(super) watcher: Option<Watcher>,
 }
 
 impl State {
     pub(super) fn new(rng: StdRng, plan: FaultPlan) -> Self {
         let (table, counts) = (Table::default(), Counts::default());
-        Self { table, plan, counts, rng, pending: VecDeque::new(), gates: VecDeque::new() }
+        Self { table, plan, counts, rng, pending: VecDeque::new(), gates: VecDeque::new(), watcher: None }
     }
 
     pub(super) fn add_gate(&mut self, hook: Hook, matches: Matches) {
@@ -97,6 +122,7 @@ impl State {
             return Passage::Held(hook.catch(commit));
         }
         let fate = faults::fate(&self.plan, &mut self.rng);
+        self.count(fate);
         let (there, back) = self.delays();
         Passage::Through(commit, Trip { there, back, fate })
     }
@@ -116,8 +142,11 @@ impl State {
         self.let_some_land();
         let away = faults::chance(self.plan.unavailable, &mut self.rng);
         let (there, back) = self.delays();
-        let entries_max = faults::page_entries(&self.plan, entries_max, &mut self.rng);
+        let wanted = entries_max.max(1);
+        let entries_max = faults::page_entries(&self.plan, wanted, &mut self.rng);
+        self.counts.faults.short_pages += u64::from(entries_max < wanted);
         if away {
+            self.counts.faults.unavailable += 1;
             return Err(ReadError::Unavailable(StoreFault("an injected fault".to_owned())));
         }
         Ok(ReadTrip { there, back, entries_max })
@@ -130,6 +159,9 @@ impl State {
         self.counts.commits_applied += 1;
         self.counts.writes_applied += u64::try_from(commit.writes.len()).unwrap_or(u64::MAX);
         self.counts.bytes_applied += u64::try_from(bytes).unwrap_or(u64::MAX);
+        if let Some(watcher) = &mut self.watcher {
+            watcher(commit);
+        }
         Ok(())
     }
 
@@ -159,6 +191,20 @@ impl State {
     }
 
     fn delays(&mut self) -> (Duration, Duration) {
-        (faults::delay(&self.plan, &mut self.rng), faults::delay(&self.plan, &mut self.rng))
+        let delays = (faults::delay(&self.plan, &mut self.rng), faults::delay(&self.plan, &mut self.rng));
+        self.counts.faults.delayed += u64::from(delays != (Duration::ZERO, Duration::ZERO));
+        delays
+    }
+
+    fn count(&mut self, fate: Fate) {
+        let faults = &mut self.counts.faults;
+        match fate {
+            Fate::Happens => {}
+            Fate::Conflict => faults.conflicts += 1,
+            Fate::Unavailable => faults.unavailable += 1,
+            Fate::UnknownHappens => faults.unknown_happened += 1,
+            Fate::UnknownNever => faults.unknown_never += 1,
+            Fate::UnknownLate => faults.unknown_late += 1,
+        }
     }
 }

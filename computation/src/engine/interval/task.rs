@@ -306,17 +306,21 @@ impl IntervalTask {
     /// How long nothing is to be done unless something arrives.
     pub(crate) fn wait(&self) -> Option<Duration> {
         let core = &self.core;
+        // What an interval that stops does not begin is nothing to wake up for: only its commit is.
+        let may_begin = !self.stop.is_cancelled();
+        let may_run = may_begin && core.may_run();
         let timer = core.scope.timers.next_due(TimeDomain::Processing).map(ProcessingTime::from_micros);
-        let timer = timer.filter(|_| core.may_run());
+        let timer = timer.filter(|_| may_run);
         let removal = core
             .removable_since
             .filter(|_| core.sealed.is_none())
             .map(|since| since.plus(core.options.removal_delay));
         let resend = core.outbox.is_waiting().then(|| core.scope.now.plus(core.options.resend_after));
         let straggler = core.sealed.as_ref().and_then(|sealed| sealed.weak_until);
-        let failing = core.failing.next_at(&core.scope.spec.options.retry).filter(|_| core.may_run());
-        let others = [core.next_report_at(), core.next_sweep(), core.timers_in_doubt_at()];
-        let next = [timer, removal, resend, straggler, failing].into_iter().chain(others).flatten().min()?;
+        let failing = core.failing.next_at(&core.scope.spec.options.retry).filter(|_| may_run);
+        let upkeep = [core.next_sweep(), core.timers_in_doubt_at()].map(|at| at.filter(|_| may_begin));
+        let all = [core.next_report_at(), timer, removal, resend, straggler, failing];
+        let next = all.into_iter().chain(upkeep).flatten().min()?;
         let micros = next.as_micros().saturating_sub(core.scope.now.as_micros()).max(0);
         Some(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
     }

@@ -1,0 +1,493 @@
+//! The processes of one simulation, and what is done to them.
+
+use super::FaultKind;
+use super::history::{Event, History};
+use super::network::{Fabric, Place, address_of};
+use super::plan::{CALM, Plan};
+use super::process::{Process, Turn};
+use super::roles::{self, Orders, PORT, StoreAt, WorkerRole};
+use super::store::{CrashPoint, ProcessStore};
+use super::time::{Skew, Virtual};
+use crate::engine::router::{MailFate, MailFault};
+use crate::pipeline::Pipeline;
+use futures_util::future::BoxFuture;
+use pelton_domain::AttemptToken;
+use pelton_statestore::StoreHandle;
+use pelton_statestore::fence::Tokens;
+use pelton_statestore::memory::{FaultPlan, Memory};
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, RngExt, SeedableRng};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Makes the pipeline anew, for every start of a worker.
+pub(crate) type MakePipeline = Arc<dyn Fn() -> Pipeline + Send + Sync>;
+
+/// Somebody outside of the cluster, who is given the addresses of the workers and ends when all is said.
+pub(crate) type Client = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+const STORE: Place = 1;
+const OPERATOR: Place = 2;
+const INJECTORS: Place = 10;
+const WORKERS: Place = 20;
+const CLIENTS: Place = 40;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Store,
+    Operator,
+    Injector,
+    Worker,
+    Client(usize),
+}
+
+/// A machine of the cluster, on which one process runs, or none at the moment.
+struct Machine {
+    place: Place,
+    role: Role,
+    skew: Skew,
+    process: Option<Process>,
+    /// How often one was started.
+    starts: u32,
+    point: CrashPoint,
+    /// When to start one again.
+    restart_at: Option<Virtual>,
+    paused_until: Option<Virtual>,
+    /// It has ended, and nothing is to be started again.
+    finished: bool,
+}
+
+/// A cluster under one seed.
+pub(crate) struct Cluster {
+    plan: Plan,
+    rng: StdRng,
+    seed: u64,
+    pub(crate) now: Virtual,
+    fabric: Fabric,
+    pub(crate) memory: Memory,
+    make: MakePipeline,
+    clients: Vec<Client>,
+    machines: Vec<Machine>,
+    orders: Orders,
+    /// Whether mail still meets with faults.
+    mail_trouble: Arc<AtomicBool>,
+    mail_counts: Arc<Mutex<BTreeMap<FaultKind, u64>>>,
+    heal_at: Option<Virtual>,
+    pub(crate) history: History,
+    pub(crate) counts: BTreeMap<FaultKind, u64>,
+    /// What went wrong in a process in a way that is never right.
+    pub(crate) broken: Option<String>,
+}
+
+impl Cluster {
+    pub(crate) fn new(seed: u64, plan: Plan, make: MakePipeline, clients: Vec<Client>) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed_c105);
+        let history = History::default();
+        let memory = Memory::with_faults(rng.next_u64(), plan.store);
+        let recorder = history.clone();
+        memory.watch(move |commit| recorder.add(Event::Commit(commit.clone())));
+        let fabric = Fabric::new(rng.next_u64(), plan.weather);
+        let mut places = vec![(OPERATOR, Role::Operator)];
+        if plan.store_is_served {
+            places.push((STORE, Role::Store));
+        }
+        places.extend((0..plan.injectors).map(|at| (INJECTORS + at, Role::Injector)));
+        places.extend((0..plan.workers).map(|at| (WORKERS + at, Role::Worker)));
+        let outside =
+            (0..clients.len()).filter_map(|at| Some((CLIENTS + Place::try_from(at).ok()?, Role::Client(at))));
+        places.extend(outside);
+        let machine = |(place, role)| Machine {
+            place,
+            role,
+            skew: Skew::default(),
+            process: None,
+            starts: 0,
+            point: CrashPoint::default(),
+            restart_at: Some(Duration::ZERO),
+            paused_until: None,
+            finished: false,
+        };
+        Self {
+            machines: places.into_iter().map(machine).collect(),
+            plan,
+            rng,
+            seed,
+            now: Duration::ZERO,
+            fabric,
+            memory,
+            make,
+            clients,
+            orders: Orders::default(),
+            mail_trouble: Arc::new(AtomicBool::new(true)),
+            mail_counts: Arc::default(),
+            heal_at: None,
+            history,
+            counts: BTreeMap::new(),
+            broken: None,
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.orders.is_done()
+            && self.machines.iter().all(|m| !matches!(m.role, Role::Client(_)) || m.finished)
+    }
+
+    /// One turn of every process.
+    pub(crate) fn turn(&mut self) -> std::io::Result<()> {
+        self.now += self.plan.turn;
+        self.history.set_now(self.now);
+        if self.heal_at.is_some_and(|at| at <= self.now) {
+            self.heal_at = None;
+            self.fabric.heal(self.now);
+            self.say("all links carry again".into());
+        }
+        let mut order: Vec<usize> = (0..self.machines.len()).collect();
+        order.shuffle(&mut self.rng);
+        for at in order {
+            self.turn_of(at)?;
+        }
+        Ok(())
+    }
+
+    fn turn_of(&mut self, at: usize) -> std::io::Result<()> {
+        let now = self.now;
+        let Some(machine) = self.machines.get_mut(at) else { return Ok(()) };
+        if machine.process.is_none() && machine.restart_at.is_some_and(|restart| restart <= now) {
+            machine.restart_at = None;
+            self.start(at)?;
+        }
+        let Some(machine) = self.machines.get_mut(at) else { return Ok(()) };
+        let Some(process) = &mut machine.process else { return Ok(()) };
+        if let Some(until) = machine.paused_until {
+            if until > now {
+                return Ok(());
+            }
+            machine.paused_until = None;
+            process.resume(now);
+            self.tell(at, "goes on");
+        }
+        let Some(process) = self.machines.get_mut(at).and_then(|machine| machine.process.as_mut()) else {
+            return Ok(());
+        };
+        match process.turn(now) {
+            Turn::Runs => {}
+            Turn::Crashed => {
+                self.count(FaultKind::WorkerCrashAtCommit);
+                self.crash(at, true, "crashed at a commit");
+            }
+            Turn::Ended(ended) => self.ended(at, ended),
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, at: usize, ended: Result<(), String>) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        if let (Ok(()), Role::Operator | Role::Client(_)) = (&ended, machine.role) {
+            machine.finished = true;
+        }
+        let words = ended.map_or_else(|error| format!("ended: {error}"), |()| "ended".to_owned());
+        // Processes end by themselves when they are drained, or cannot go on as they are; this is never right.
+        if words.contains("a bug:") {
+            self.broken.get_or_insert_with(|| words.clone());
+        }
+        self.crash(at, true, &words);
+    }
+
+    /// The process ends, and another one starts after a while.
+    fn crash(&mut self, at: usize, told: bool, words: &str) {
+        let pause = Duration::from_millis(self.rng.random_range(1..=700));
+        let now = self.now;
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        let Some(process) = machine.process.take() else { return };
+        self.fabric.crash(machine.place, now, told);
+        process.crash();
+        machine.point.disarm();
+        machine.paused_until = None;
+        machine.restart_at = (!machine.finished).then_some(now + pause);
+        self.tell(at, words);
+    }
+
+    fn tell(&self, at: usize, words: &str) {
+        if let Some(machine) = self.machines.get(at) {
+            self.history.add(Event::Process(machine.place, words.to_owned()));
+        }
+    }
+
+    fn say(&self, words: String) {
+        self.history.add(Event::Fault(words));
+    }
+
+    fn count(&mut self, kind: FaultKind) {
+        *self.counts.entry(kind).or_default() += 1;
+    }
+
+    /// What was counted, that of the store and of the network included.
+    pub(crate) fn counted(&self) -> BTreeMap<FaultKind, u64> {
+        let mut counts = self.counts.clone();
+        let (faults, network) = (self.memory.counts().faults, self.fabric.counts());
+        let mut more = vec![
+            (FaultKind::StoreConflict, faults.conflicts),
+            (FaultKind::StoreUnavailable, faults.unavailable),
+            (FaultKind::UnknownHappened, faults.unknown_happened),
+            (FaultKind::UnknownNever, faults.unknown_never),
+            (FaultKind::UnknownLate, faults.unknown_late),
+            (FaultKind::ShortPages, faults.short_pages),
+            (FaultKind::PacketLoss, network.lost),
+            (FaultKind::Reset, if self.plan.has(FaultKind::Reset) { network.resets } else { 0 }),
+            (
+                FaultKind::Reshaping,
+                if self.plan.has(FaultKind::Reshaping) { self.orders.reshaped() } else { 0 },
+            ),
+        ];
+        for kind in
+            [FaultKind::StoreSlow, FaultKind::SlowNetwork, FaultKind::ClockSkew, FaultKind::TinyLimits]
+        {
+            more.push((kind, u64::from(self.plan.has(kind))));
+        }
+        let mail = self.mail_counts.lock().unwrap_or_else(PoisonError::into_inner);
+        more.extend(mail.iter().map(|(kind, count)| (*kind, *count)));
+        for (kind, count) in more.into_iter().filter(|(_, count)| *count > 0) {
+            *counts.entry(kind).or_default() += count;
+        }
+        counts
+    }
+}
+
+/// Starting.
+impl Cluster {
+    fn addresses(&self, role: Role) -> Vec<String> {
+        let of_role = self.machines.iter().filter(|machine| machine.role == role);
+        of_role.map(|machine| address_of(machine.place, PORT).to_string()).collect()
+    }
+
+    fn tokens(&mut self) -> Tokens {
+        let rng = Mutex::new(StdRng::seed_from_u64(self.rng.next_u64()));
+        Arc::new(move || {
+            let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
+            AttemptToken(rng.random())
+        })
+    }
+
+    fn start(&mut self, at: usize) -> std::io::Result<()> {
+        let (now, tokens) = (self.now, self.tokens());
+        let mail_fault = self.mail_fault();
+        let (injectors, workers) = (self.addresses(Role::Injector), self.addresses(Role::Worker));
+        let skewed =
+            self.plan.has(FaultKind::ClockSkew).then(|| self.rng.random_range(-2_000_000..=2_000_000));
+        let Some(machine) = self.machines.get_mut(at) else { return Ok(()) };
+        if let (0, Some(us)) = (machine.starts, skewed) {
+            machine.skew.set_us(us);
+        }
+        machine.starts += 1;
+        let (place, point) = (machine.place, machine.point.clone());
+        let begin = (now, machine.skew.clone());
+        let address = address_of(place, PORT);
+        let here: StoreHandle = Arc::new(self.memory.clone());
+        let store = match self.plan.store_is_served {
+            true => StoreAt::Away(address_of(STORE, PORT)),
+            false => StoreAt::Here(here.clone()),
+        };
+        let (plan, fabric) = (self.plan.clone(), self.fabric.clone());
+        let process = match machine.role {
+            Role::Store => Process::start(place, begin, &fabric, |_| roles::statestore(here, address)),
+            Role::Operator => {
+                let orders = self.orders.clone();
+                Process::start(place, begin, &fabric, |_| roles::operator(injectors, orders))
+            }
+            Role::Injector => {
+                let name = (self.make)().name().clone();
+                Process::start(place, begin, &fabric, |surroundings| async move {
+                    let store = store.open().await?;
+                    roles::injector(name, store, address, plan, (surroundings, tokens)).await
+                })
+            }
+            Role::Worker => {
+                let role =
+                    WorkerRole { name: format!("w{place}"), address, injectors, plan, mail_fault, tokens };
+                let pipeline = (self.make)();
+                Process::start(place, begin, &fabric, |surroundings| async move {
+                    let store = store.open().await?;
+                    let store = Arc::new(ProcessStore { store, point, fuse: surroundings.fuse.clone() });
+                    roles::worker(role, pipeline, store, surroundings).await
+                })
+            }
+            Role::Client(number) => {
+                let Some(client) = self.clients.get(number) else { return Ok(()) };
+                let work = client(workers);
+                Process::start(place, begin, &fabric, |_| work)
+            }
+        }?;
+        machine.process = Some(process);
+        self.tell(at, "starts");
+        Ok(())
+    }
+
+    fn mail_fault(&mut self) -> Option<MailFault> {
+        let kinds = [FaultKind::MailLost, FaultKind::MailTwice, FaultKind::MailLate];
+        let kinds: Vec<FaultKind> = kinds.into_iter().filter(|kind| self.plan.has(*kind)).collect();
+        if kinds.is_empty() {
+            return None;
+        }
+        let rng = Mutex::new(StdRng::seed_from_u64(self.rng.next_u64()));
+        let (trouble, counts) = (self.mail_trouble.clone(), self.mail_counts.clone());
+        let often = self.plan.mail_faults;
+        Some(Arc::new(move |_| {
+            let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
+            if !trouble.load(Ordering::Relaxed) || rng.random::<f64>() >= often {
+                return MailFate::Arrives;
+            }
+            let Some(kind) = kinds.choose(&mut *rng) else { return MailFate::Arrives };
+            *counts.lock().unwrap_or_else(PoisonError::into_inner).entry(*kind).or_default() += 1;
+            match kind {
+                FaultKind::MailLost => MailFate::Lost,
+                FaultKind::MailTwice => MailFate::Twice,
+                _ => MailFate::Late,
+            }
+        }))
+    }
+}
+
+/// Trouble.
+impl Cluster {
+    /// From now on nothing more is done to the cluster, and everything runs.
+    pub(crate) fn peace(&mut self) {
+        self.say("peace".into());
+        self.mail_trouble.store(false, Ordering::Relaxed);
+        self.memory.set_faults(FaultPlan::none());
+        self.memory.land_pending();
+        self.fabric.set_weather(CALM);
+        self.fabric.heal(self.now);
+        self.heal_at = None;
+        let now = self.now;
+        for machine in &mut self.machines {
+            machine.point.disarm();
+            machine.paused_until = machine.paused_until.map(|_| now);
+        }
+    }
+
+    /// Does one of the things that the plan has.
+    pub(crate) fn act(&mut self) {
+        let Some(kind) = self.plan.actions().choose(&mut self.rng).copied() else { return };
+        match kind {
+            FaultKind::WorkerCrash => self.crash_one(kind, Role::Worker, true),
+            FaultKind::WorkerVanishes => self.crash_one(kind, Role::Worker, false),
+            FaultKind::InjectorCrash => self.crash_one(kind, Role::Injector, true),
+            FaultKind::StoreCrash => self.crash_one(kind, Role::Store, true),
+            FaultKind::WorkerCrashAtCommit => self.arm(),
+            FaultKind::WorkerPause => self.pause_one(kind, Role::Worker),
+            FaultKind::InjectorPause => self.pause_one(kind, Role::Injector),
+            FaultKind::StorePause => self.pause_one(kind, Role::Store),
+            FaultKind::Partition => self.partition(kind, true),
+            FaultKind::OneWayPartition => self.partition(kind, false),
+            FaultKind::ClockJump => self.jump(),
+            FaultKind::Scaling => {
+                if let Some(at) = self.one_of(Role::Worker) {
+                    let place = self.machines.get(at).map_or(0, |machine| machine.place);
+                    self.orders.drain(format!("w{place}"));
+                    self.count(kind);
+                    self.say(format!("worker {place} is to be drained"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// One that runs and is not paused.
+    fn one_of(&mut self, role: Role) -> Option<usize> {
+        let runs = |machine: &Machine| {
+            machine.role == role && machine.process.is_some() && machine.paused_until.is_none()
+        };
+        let running: Vec<usize> =
+            self.machines.iter().enumerate().filter(|(_, m)| runs(m)).map(|(at, _)| at).collect();
+        running.choose(&mut self.rng).copied()
+    }
+
+    fn crash_one(&mut self, kind: FaultKind, role: Role, told: bool) {
+        let Some(at) = self.one_of(role) else { return };
+        let tasks = self.rng.random_range(0..200);
+        if let Some(process) = self.machines.get_mut(at).and_then(|machine| machine.process.as_mut()) {
+            process.some_tasks(tasks);
+        }
+        self.count(kind);
+        self.crash(at, told, if told { "is killed" } else { "is gone, with its machine" });
+    }
+
+    fn arm(&mut self) {
+        let Some(at) = self.one_of(Role::Worker) else { return };
+        let (commits, before) = (self.rng.random_range(1..=6), self.rng.random::<bool>());
+        let Some(machine) = self.machines.get(at) else { return };
+        if before {
+            machine.point.before(commits);
+        } else {
+            machine.point.after(commits);
+        }
+    }
+
+    fn pause_one(&mut self, kind: FaultKind, role: Role) {
+        let Some(at) = self.one_of(role) else { return };
+        let pause = Duration::from_millis(self.rng.random_range(50..=3_000));
+        let now = self.now;
+        if let Some(machine) = self.machines.get_mut(at) {
+            machine.paused_until = Some(now + pause);
+        }
+        self.count(kind);
+        self.tell(at, "stands still");
+    }
+
+    fn partition(&mut self, kind: FaultKind, both_ways: bool) {
+        let inside = |m: &&Machine| !matches!(m.role, Role::Operator | Role::Client(_));
+        let places: Vec<Place> = self.machines.iter().filter(inside).map(|machine| machine.place).collect();
+        let Some(one) = places.choose(&mut self.rng).copied() else { return };
+        let everybody = self.rng.random::<bool>();
+        let other = places.choose(&mut self.rng).copied();
+        let others = places.iter().copied().filter(|at| *at != one && (everybody || Some(*at) == other));
+        for other in others.collect::<Vec<_>>() {
+            self.fabric.cut(one, other);
+            if both_ways {
+                self.fabric.cut(other, one);
+            }
+        }
+        self.heal_at = Some(self.now + Duration::from_millis(self.rng.random_range(100..=3_000)));
+        self.count(kind);
+        self.say(format!("{one} is cut off ({kind})"));
+    }
+
+    fn jump(&mut self) {
+        let Some(at) = self.one_of(Role::Worker) else { return };
+        let us = self.rng.random_range(-2_000_000..=2_000_000);
+        if let Some(machine) = self.machines.get(at) {
+            machine.skew.set_us(us);
+        }
+        self.count(FaultKind::ClockJump);
+        self.tell(at, "has its clock set");
+    }
+
+    /// When to act next.
+    pub(crate) fn next_act(&mut self) -> Virtual {
+        self.now + self.plan.gap.mul_f64(self.rng.random_range(0.2..1.8))
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What runs at the moment, in words.
+    pub(crate) fn words(&self) -> String {
+        let words = |machine: &Machine| {
+            let what = match (&machine.process, machine.paused_until) {
+                (None, _) => "down",
+                (Some(_), Some(_)) => "paused",
+                (Some(_), None) => "runs",
+            };
+            format!("{:?} {} {what}", machine.role, machine.place)
+        };
+        self.machines.iter().map(words).collect::<Vec<_>>().join(", ")
+    }
+}

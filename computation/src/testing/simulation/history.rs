@@ -1,0 +1,106 @@
+//! What happened in a simulation, in order: the checker reads it, and its digest tells whether two runs were the same.
+
+use super::network::Place;
+use super::time::Virtual;
+use bytes::Bytes;
+use pelton_statestore::{Commit, Write};
+use std::fmt;
+use std::hash::Hasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use xxhash_rust::xxh3::Xxh3;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A commit was applied by the store.
+    Commit(Commit),
+    /// A process began, ended, was paused, and so on: in words.
+    Process(Place, String),
+    /// A fault that the simulation made, in words.
+    Fault(String),
+}
+
+/// Everything that happened, with its time.
+#[derive(Clone, Default)]
+pub struct History(Arc<Mutex<Recorded>>);
+
+#[derive(Default)]
+struct Recorded {
+    now: Virtual,
+    events: Vec<(Virtual, Event)>,
+    digest: Xxh3,
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "History({} events)", self.recorded().events.len())
+    }
+}
+
+impl History {
+    fn recorded(&self) -> MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_now(&self, now: Virtual) {
+        self.recorded().now = now;
+    }
+
+    pub(crate) fn add(&self, event: Event) {
+        let mut recorded = self.recorded();
+        let now = recorded.now;
+        recorded.digest.write_u128(now.as_micros());
+        match &event {
+            Event::Commit(commit) => digest_commit(&mut recorded.digest, commit),
+            Event::Process(place, words) => {
+                recorded.digest.write_u8(*place);
+                recorded.digest.write(words.as_bytes());
+            }
+            Event::Fault(words) => recorded.digest.write(words.as_bytes()),
+        }
+        tracing::debug!(now_ms = now.as_millis(), "{event}");
+        recorded.events.push((now, event));
+    }
+
+    /// Every event, in order.
+    #[must_use]
+    pub fn events(&self) -> Vec<(Virtual, Event)> {
+        self.recorded().events.clone()
+    }
+
+    /// Two histories with the same digest are the same, byte for byte.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.recorded().digest.digest()
+    }
+}
+
+fn digest_commit(digest: &mut Xxh3, commit: &Commit) {
+    let mut put = |bytes: &Bytes| {
+        digest.write_usize(bytes.len());
+        digest.write(bytes);
+    };
+    for write in &commit.writes {
+        match write {
+            Write::Put { key, value } => {
+                put(key);
+                put(value);
+            }
+            Write::Delete { key } => put(key),
+            Write::DeleteRange { range } => {
+                put(&range.start);
+                put(&range.end);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit(commit) => write!(f, "a commit of {} writes", commit.writes.len()),
+            Self::Process(place, words) => write!(f, "process {place} {words}"),
+            Self::Fault(words) => f.write_str(words),
+        }
+    }
+}

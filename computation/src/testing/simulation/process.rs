@@ -1,0 +1,131 @@
+//! One process of the cluster: a runtime of its own, whose time stands still until it is given some.
+//!
+//! Dropping the runtime is a crash: every task ends at the await it has reached. Not running it is a pause, from which
+//! it returns as a zombie.
+
+use super::network::{Fabric, Place};
+use super::time::{ProcessClock, Skew, Virtual};
+use pelton_transport::network::{Network, within};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// What a process is given when it starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) clock: ProcessClock,
+    pub(crate) fuse: Fuse,
+}
+
+/// Blown by what runs in a process, to have the process crash at that very place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fuse {
+    blown: Arc<AtomicBool>,
+    news: Arc<Notify>,
+}
+
+impl Fuse {
+    /// Crashes this process here: nothing behind this await runs.
+    pub(crate) async fn blow(&self) -> ! {
+        self.blown.store(true, Ordering::SeqCst);
+        self.news.notify_one();
+        std::future::pending::<std::convert::Infallible>().await;
+        unreachable!("the process has crashed")
+    }
+
+    pub(crate) fn is_blown(&self) -> bool {
+        self.blown.load(Ordering::SeqCst)
+    }
+}
+
+/// A process that runs.
+pub(crate) struct Process {
+    runtime: Runtime,
+    network: Arc<dyn Network>,
+    clock: ProcessClock,
+    fuse: Fuse,
+    main: JoinHandle<Result<(), String>>,
+}
+
+/// What became of a process in its turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Runs,
+    /// It blew its fuse.
+    Crashed,
+    Ended(Result<(), String>),
+}
+
+impl Process {
+    /// Starts `main` at `place`.
+    pub(crate) fn start<F>(
+        place: Place,
+        (now, skew): (Virtual, Skew),
+        fabric: &Fabric,
+        main: impl FnOnce(Surroundings) -> F,
+    ) -> std::io::Result<Self>
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        // One task at a time, so that a crash may come between any two.
+        let runtime =
+            Builder::new_current_thread().enable_time().start_paused(true).event_interval(1).build()?;
+        let clock = runtime.block_on(async { ProcessClock::begin(now, skew) });
+        let network = fabric.at(place, clock.clone());
+        let fuse = Fuse::default();
+        let surroundings = Surroundings { clock: clock.clone(), fuse: fuse.clone() };
+        let main = within(network.clone(), || {
+            let _inside = runtime.enter();
+            runtime.spawn(main(surroundings))
+        });
+        Ok(Self { runtime, network, clock, fuse, main })
+    }
+
+    /// Runs it until virtual time is `until`.
+    pub(crate) fn turn(&mut self, until: Virtual) -> Turn {
+        let (moment, news) = (self.clock.moment(until), self.fuse.news.clone());
+        self.run(async {
+            tokio::select! {
+                biased;
+                () = news.notified() => {}
+                () = tokio::time::sleep_until(moment) => {}
+            }
+        });
+        if self.fuse.is_blown() {
+            return Turn::Crashed;
+        }
+        if !self.main.is_finished() {
+            return Turn::Runs;
+        }
+        let main = &mut self.main;
+        let ended = within(self.network.clone(), || self.runtime.block_on(main));
+        Turn::Ended(ended.unwrap_or_else(|error| Err(format!("a bug: its main task panicked: {error}"))))
+    }
+
+    /// Runs so many of its tasks, one after the other, and no time passes.
+    pub(crate) fn some_tasks(&mut self, tasks: u32) {
+        self.run(async {
+            for _ in 0..tasks {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    /// It stood still until `now`, while its clocks went on.
+    pub(crate) fn resume(&mut self, now: Virtual) {
+        let gap = now.saturating_sub(self.run(async { self.clock.virtual_now() }));
+        self.run(tokio::time::advance(gap));
+    }
+
+    fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        within(self.network.clone(), || self.runtime.block_on(work))
+    }
+
+    /// Ends it where it is.
+    pub(crate) fn crash(self) {
+        let Self { runtime, network, .. } = self;
+        within(network, || drop(runtime));
+    }
+}
