@@ -5,6 +5,7 @@ pub mod flight_runs;
 pub mod independent;
 pub mod process;
 pub mod services;
+pub mod simulated;
 pub mod trigger_cases;
 pub mod workload;
 

@@ -37,6 +37,8 @@ pub struct Numbers {
     pub chunk: u64,
     /// How many keys.
     pub keys: u64,
+    /// How long after each chunk the next one comes.
+    pub pause: Duration,
 }
 
 static CURSOR: Value<u64> = Value::new("cursor");
@@ -60,7 +62,7 @@ impl Computation for Numbers {
         }
         CURSOR.set(cx, &to)?;
         if to < self.total {
-            cx.set_timer(Timer::after("more", Duration::ZERO).output_at(at(to)))?;
+            cx.set_timer(Timer::after("more", self.pause).output_at(at(to)))?;
         }
         Ok(())
     }
@@ -126,14 +128,21 @@ impl Computation for Collect {
 }
 
 /// The pipeline over `total` numbers with `keys` keys; what `collect` sees appears in `seen`.
-///
-/// # Panics
-/// Never: the graph is sound.
 #[must_use]
-#[expect(clippy::expect_used, reason = "the graph is fixed")]
 pub fn counting(total: u64, chunk: u64, keys: u64, seen: Collect) -> Pipeline {
+    counting_with(Numbers { total, chunk, keys, pause: Duration::ZERO }, seen)
+}
+
+/// The same, so that it takes some seconds.
+#[must_use]
+pub fn counting_slowly(total: u64, chunk: u64, keys: u64, seen: Collect) -> Pipeline {
+    counting_with(Numbers { total, chunk, keys, pause: Duration::from_millis(60) }, seen)
+}
+
+#[expect(clippy::expect_used, reason = "the graph is fixed")]
+fn counting_with(numbers: Numbers, seen: Collect) -> Pipeline {
     Pipeline::builder("counting")
-        .with(Step::new("numbers", Numbers { total, chunk, keys }).starts_with_key("numbers").intervals(1))
+        .with(Step::new("numbers", numbers).starts_with_key("numbers").intervals(1))
         .with(Step::new("count", Counter).reads(&NUMBERS).intervals(3))
         .with(Step::new("collect", seen).reads(&COUNTS).intervals(1))
         .build()
@@ -159,14 +168,21 @@ impl Computation for Relay {
 }
 
 /// The counting pipeline with a weak relay before the count.
-///
-/// # Panics
-/// Never: the graph is sound.
 #[must_use]
-#[expect(clippy::expect_used, reason = "the graph is fixed")]
 pub fn counting_weakly(total: u64, chunk: u64, keys: u64, seen: Collect) -> Pipeline {
+    counting_weakly_with(Numbers { total, chunk, keys, pause: Duration::ZERO }, seen)
+}
+
+/// The same, so that it takes some seconds.
+#[must_use]
+pub fn counting_weakly_and_slowly(total: u64, chunk: u64, keys: u64, seen: Collect) -> Pipeline {
+    counting_weakly_with(Numbers { total, chunk, keys, pause: Duration::from_millis(60) }, seen)
+}
+
+#[expect(clippy::expect_used, reason = "the graph is fixed")]
+fn counting_weakly_with(numbers: Numbers, seen: Collect) -> Pipeline {
     Pipeline::builder("counting")
-        .with(Step::new("numbers", Numbers { total, chunk, keys }).starts_with_key("numbers").intervals(1))
+        .with(Step::new("numbers", numbers).starts_with_key("numbers").intervals(1))
         .with(Step::new("relay", Relay).reads(&NUMBERS).weak().intervals(2))
         .with(Step::new("count", Counter).reads(&RELAYED).intervals(2))
         .with(Step::new("collect", seen).reads(&COUNTS).intervals(1))

@@ -236,7 +236,8 @@ fn stubborn(recovered: &Arc<AtomicBool>, policy: RetryPolicy) -> Pipeline {
     let code = Stubborn { recovered: recovered.clone() };
     Pipeline::builder("stubborn")
         .with(
-            Step::new("numbers", Numbers { total: TOTAL, chunk: 50, keys: KEYS }).starts_with_key("numbers"),
+            Step::new("numbers", Numbers { total: TOTAL, chunk: 50, keys: KEYS, pause: Duration::ZERO })
+                .starts_with_key("numbers"),
         )
         .with(Step::new("count", code).reads(&NUMBERS).retry(policy))
         .build()
@@ -329,7 +330,8 @@ async fn panics_overruns_and_permanent_errors_become_dead_letters_and_can_be_rep
         RetryPolicy { crashes_max: 2, delay_min: Duration::from_millis(1), ..RetryPolicy::default() };
     let pipeline = |fixed: bool| {
         let numbers =
-            Step::new("numbers", Numbers { total: TOTAL, chunk: 50, keys: KEYS }).starts_with_key("numbers");
+            Step::new("numbers", Numbers { total: TOTAL, chunk: 50, keys: KEYS, pause: Duration::ZERO })
+                .starts_with_key("numbers");
         let builder = Pipeline::builder("broken").with(numbers);
         if fixed {
             return builder.with(Step::new("count", Counter).reads(&NUMBERS)).build().unwrap();
@@ -381,7 +383,8 @@ impl Computation for Postscript {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn done_means_plus_infinity_everywhere_and_no_timer_left() {
     let fired = Arc::new(AtomicBool::new(false));
-    let numbers = Step::new("numbers", Numbers { total: TOTAL, chunk: 500, keys: KEYS });
+    let numbers =
+        Step::new("numbers", Numbers { total: TOTAL, chunk: 500, keys: KEYS, pause: Duration::ZERO });
     let pipeline = Pipeline::builder("done")
         .with(numbers.starts_with_key("numbers"))
         .with(Step::new("count", Postscript { fired: fired.clone() }).reads(&NUMBERS))

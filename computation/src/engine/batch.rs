@@ -7,7 +7,7 @@ use bytes::Bytes;
 use pelton_domain::{CommitNumber, EventTime, ProcessingTime, RecordId, SystemTime};
 use pelton_statestore::Write;
 use pelton_statestore::fence::{Counters, FenceUpdate};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 /// Names a delivery that waits to be acknowledged, within its interval.
 pub(crate) type ReceiptId = u64;
@@ -34,7 +34,7 @@ pub(crate) struct Batch {
     /// Parked records and dead letters so far: they are numbered by commit and place.
     pub(crate) numbered: u32,
     /// The dead letters that it replays.
-    pub(crate) replayed: HashSet<Bytes>,
+    pub(crate) replayed: BTreeSet<Bytes>,
     /// The earliest hold that it lets go beside those of timers: parked records taken up.
     pub(crate) released: Option<EventTime>,
 }
@@ -129,7 +129,7 @@ pub(crate) struct SealedBatch {
     pub(crate) rows: SealedRows,
     pub(crate) removed_chunks: Vec<ChunkId>,
     /// The dead letters that it replays.
-    pub(crate) replayed: HashSet<Bytes>,
+    pub(crate) replayed: BTreeSet<Bytes>,
     /// The writes of its commit; `None` once the commit has begun.
     pub(crate) writes: Option<Vec<Write>>,
     /// The fence after it.

@@ -15,7 +15,7 @@ use super::outbox::Item;
 use crate::pipeline::RetryPolicy;
 use pelton_domain::{EventTime, Key, ProcessingTime, RecordId};
 use pelton_statestore::keys::TimerAddress;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A record to be processed, and the deliveries that wait for it.
@@ -53,7 +53,7 @@ struct FailingKey {
 /// The failing keys of one interval.
 #[derive(Debug, Default)]
 pub(crate) struct Failing {
-    keys: HashMap<Key, FailingKey>,
+    keys: BTreeMap<Key, FailingKey>,
     holds: Holds,
 }
 

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use pelton_domain::{
     CommitNumber, EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, Record, Sequencer, SystemTime,
 };
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -75,7 +75,7 @@ impl Gateway {
             outbox: Outbox::new(credit),
             ids: IdClock::new(me.sequencer, SystemTime::ZERO),
             next: CommitNumber(1),
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
         };
         tokio::spawn(task.run(waiting, mail, stop));
         Self { jobs, room: Arc::new(Semaphore::new(UNDER_WAY_BYTES_MAX as usize)) }
@@ -116,7 +116,7 @@ struct Task {
     ids: IdClock,
     next: CommitNumber,
     /// Who is to be told, and the room that is then free again.
-    waiting: HashMap<ChunkId, (oneshot::Sender<()>, OwnedSemaphorePermit)>,
+    waiting: BTreeMap<ChunkId, (oneshot::Sender<()>, OwnedSemaphorePermit)>,
 }
 
 impl Task {

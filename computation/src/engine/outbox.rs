@@ -11,7 +11,7 @@ use bytes::Bytes;
 use pelton_domain::{CommitNumber, EventTime, Key, KeyPosition, ProcessingTime, Record, SystemTime};
 use pelton_proto::{Malformed, Message, store};
 use pelton_statestore::keys::ComputationKeys;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A record on its way, and the stream it is on.
@@ -73,7 +73,7 @@ struct Chunk {
 pub(crate) struct Outbox {
     credit: Credit,
     chunks: BTreeMap<ChunkId, Chunk>,
-    channels: HashMap<Party, SenderChannel>,
+    channels: BTreeMap<Party, SenderChannel>,
     /// Deliveries whose position nobody owns now, in order.
     homeless: Vec<(u32, Delivery)>,
     holds: Holds,
@@ -88,7 +88,7 @@ impl Outbox {
         Self {
             credit,
             chunks: BTreeMap::new(),
-            channels: HashMap::new(),
+            channels: BTreeMap::new(),
             homeless: Vec::new(),
             holds: Holds::default(),
             ids: BTreeMap::new(),

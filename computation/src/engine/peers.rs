@@ -26,7 +26,7 @@ use pelton_domain::Name;
 use pelton_injector::Worker;
 use pelton_proto::worker;
 use pelton_transport::Security;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::AwayRoute;
 
@@ -56,7 +56,7 @@ pub(crate) struct Peers {
     identity: Identity,
     security: Security,
     router: Router,
-    known: Arc<Mutex<HashMap<Bytes, Outbound>>>,
+    known: Arc<Mutex<BTreeMap<Bytes, Outbound>>>,
 }
 
 impl Peers {

@@ -12,7 +12,7 @@ use super::outbox::Routes;
 use super::peers::{Outbound, Returns};
 use bytes::Bytes;
 use pelton_domain::{KeyInterval, KeyPosition};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, RwLock};
 use tokio::sync::{mpsc, watch};
@@ -74,7 +74,7 @@ struct Route {
 /// A snapshot of who owns what.
 #[derive(Clone, Default)]
 pub(crate) struct RouteTable {
-    intervals: HashMap<u32, BTreeMap<KeyPosition, Route>>,
+    intervals: BTreeMap<u32, BTreeMap<KeyPosition, Route>>,
     subscribers: Arc<BTreeMap<(u32, u32), Vec<u32>>>,
     fault: Option<MailFault>,
     late: Arc<std::sync::Mutex<Vec<(Party, Mail)>>>,
@@ -149,7 +149,7 @@ impl RouteTable {
     }
 
     /// The other processes that routes lead to.
-    pub(crate) fn processes(&self) -> HashSet<Bytes> {
+    pub(crate) fn processes(&self) -> BTreeSet<Bytes> {
         let routes = self.intervals.values().flat_map(BTreeMap::values);
         let process = |route: &Route| match &route.mailbox {
             Mailbox::Away(outbound) => Some(outbound.process.clone()),

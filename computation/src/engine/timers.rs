@@ -23,11 +23,12 @@ use super::holds::Holds;
 use bytes::Bytes;
 use far::Far;
 pub(crate) use far::Nearest;
+use indexmap::IndexSet;
 use pelton_domain::{EventTime, Key};
 use pelton_proto::{Malformed, Message, convert, store};
 use pelton_statestore::Write;
 use pelton_statestore::keys::{ComputationKeys, TimeDomain, TimerAddress};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A timer's times and payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +77,9 @@ pub(crate) struct Timers {
     event: BTreeSet<Due>,
     processing: BTreeSet<Due>,
     /// Timers of keys that wait: out of the queues until the key goes on.
-    suspended: HashMap<Key, Vec<Due>>,
+    suspended: BTreeMap<Key, Vec<Due>>,
     holds: Holds,
-    changed: HashMap<TimerAddress, (), foldhash::fast::RandomState>,
+    changed: IndexSet<TimerAddress, foldhash::fast::RandomState>,
     /// What the sealed batch changed: until it has committed, the store may say something else.
     sealed: HashSet<TimerAddress, foldhash::fast::RandomState>,
     far: Far,
@@ -93,9 +94,9 @@ impl Default for Timers {
             entries: HashMap::default(),
             event: BTreeSet::new(),
             processing: BTreeSet::new(),
-            suspended: HashMap::new(),
+            suspended: BTreeMap::new(),
             holds: Holds::default(),
-            changed: HashMap::default(),
+            changed: IndexSet::default(),
             sealed: HashSet::default(),
             far: Far::default(),
             undo: Vec::new(),
@@ -132,7 +133,7 @@ impl Timers {
 
     /// Whether the table is right about an address, whatever the store says.
     fn is_unsettled(&self, address: &TimerAddress) -> bool {
-        self.changed.contains_key(address) || self.sealed.contains(address)
+        self.changed.contains(address) || self.sealed.contains(address)
     }
 
     /// Sets, replaces or, with `None`, clears a timer, in the open batch.
@@ -141,7 +142,7 @@ impl Timers {
         if let Some(old) = &before {
             self.released = self.released.min(old.output_time);
         }
-        let marked = self.changed.insert(address.clone(), ()).is_none();
+        let marked = self.changed.insert(address.clone());
         self.undo.push((address, before, marked));
     }
 
@@ -299,7 +300,7 @@ impl Timers {
     /// Whose timer has the earliest hold, for "who holds the watermark?".
     pub(crate) fn holder(&self) -> Option<&TimerAddress> {
         let hold = self.hold();
-        self.entries.iter().find(|(_, entry)| entry.output_time == hold).map(|(address, _)| address)
+        self.entries.iter().filter(|(_, entry)| entry.output_time == hold).map(|(address, _)| address).min()
     }
 
     /// The current call succeeded.
@@ -313,7 +314,7 @@ impl Timers {
         while let Some((address, before, marked)) = self.undo.pop() {
             self.replace(&address, before);
             if marked {
-                self.changed.remove(&address);
+                self.changed.swap_remove(&address);
             }
         }
         self.released = self.released_before_call;
@@ -327,7 +328,7 @@ impl Timers {
     /// Ends the batch: adds its writes.
     pub(crate) fn seal(&mut self, keys: &ComputationKeys, writes: &mut Vec<Write>) {
         debug_assert!(self.undo.is_empty(), "a batch ends between calls");
-        for (address, ()) in self.changed.drain() {
+        for address in self.changed.drain(..) {
             let key = keys.timer(&address);
             writes.push(match self.entries.get(&address) {
                 Some(entry) => Write::Put { key, value: entry.encode() },

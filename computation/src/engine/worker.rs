@@ -251,11 +251,13 @@ impl Shared {
             tracing::warn!(computation, %interval, reason, "an interval was abandoned and is taken over again");
             metrics::counter!("pelton_intervals_abandoned_total").increment(1);
             tokio::select! {
+                biased;
                 () = life.stop.cancelled() => return None,
                 () = tokio::time::sleep(delay) => {}
             }
             delay = (delay * 2).min(RESTART_DELAY_MAX);
             let again = tokio::select! {
+                biased;
                 () = life.stop.cancelled() => return None,
                 again = self.authority.again(computation, interval, assigned.assignment.sequencer) => again,
             };

@@ -47,6 +47,7 @@ impl Accepting {
         let mut full = false;
         loop {
             let accepted = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = self.out.closed() => return,
                 Some(_) = handshakes.join_next() => continue,

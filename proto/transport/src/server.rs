@@ -139,6 +139,7 @@ impl Server {
         };
         let served = async { tokio::join!(serving, accepting).0 };
         tokio::select! {
+            biased;
             served = served => served,
             () = draining => Ok(()),
         }

@@ -73,6 +73,7 @@ pub async fn serve(server: Server, store: StoreHandle, stop: CancellationToken) 
     let serving = server.serve(routes(store, Arc::clone(&broken), ByteLimits::default()), ending.clone());
     tokio::pin!(serving);
     tokio::select! {
+        biased;
         ended = &mut serving => return Ok(ended?),
         () = broken.noticed() => {}
         () = stop.cancelled() => {}

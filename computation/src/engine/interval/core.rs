@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::timer::TimeDomain;
 use pelton_domain::{KeyInterval, KeyPosition, ProcessingTime, RecordId};
 use pelton_statestore::fence::Counters;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A delivery that waits for the commit of its records.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +50,8 @@ pub(crate) struct Core {
     pub(crate) reported: Reported,
     /// Mail to be sent.
     pub(crate) outgoing: Vec<(Party, Mail)>,
-    receivers: HashMap<Party, ReceiverChannel>,
-    receipts: HashMap<ReceiptId, Receipt>,
+    receivers: BTreeMap<Party, ReceiverChannel>,
+    receipts: BTreeMap<ReceiptId, Receipt>,
     next_receipt: ReceiptId,
     intake: VecDeque<(ReceiptId, Item)>,
     unpacked: Unpacked,
@@ -104,8 +104,8 @@ impl Core {
             collects: vec![interval.first()],
             reported: Reported::default(),
             outgoing: Vec::new(),
-            receivers: HashMap::new(),
-            receipts: HashMap::new(),
+            receivers: BTreeMap::new(),
+            receipts: BTreeMap::new(),
             next_receipt: 1,
             intake: VecDeque::new(),
             unpacked: Unpacked::default(),
@@ -244,7 +244,7 @@ impl Core {
             );
             return Ok(());
         }
-        let mut asked: HashMap<RecordId, Vec<PackedEntry>> = HashMap::new();
+        let mut asked: BTreeMap<RecordId, Vec<PackedEntry>> = BTreeMap::new();
         for (_, item) in self.intake.iter().take(count) {
             if let Admission::Ask(entries) = self.dedup.admit(item.record.id) {
                 asked.insert(item.record.id, entries);
@@ -288,10 +288,10 @@ impl Core {
     /// Looks the ids up in the packed entries that may have them; returns those that are there.
     async fn ask(
         &mut self,
-        asked: &HashMap<RecordId, Vec<PackedEntry>>,
-    ) -> Result<HashSet<RecordId>, Failure> {
+        asked: &BTreeMap<RecordId, Vec<PackedEntry>>,
+    ) -> Result<BTreeSet<RecordId>, Failure> {
         if asked.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(BTreeSet::new());
         }
         let mut missing: Vec<PackedEntry> = Vec::new();
         for entry in asked.values().flatten() {

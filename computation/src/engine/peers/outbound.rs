@@ -106,6 +106,7 @@ impl Link {
         tokio::pin!(sleep);
         loop {
             tokio::select! {
+                biased;
                 () = &mut sleep => return true,
                 mail = self.waiting.recv() => match mail {
                     Some(mail) => self.note(&mail),
@@ -172,6 +173,7 @@ impl Link {
         let mut reading = std::pin::pin!(read_answers(self.peers.clone(), answers));
         loop {
             let batch = tokio::select! {
+                biased;
                 status = &mut reading => return Ended::Lost(status),
                 first = self.waiting.recv() => match first {
                     Some(first) => self.gather(first),
@@ -181,6 +183,7 @@ impl Link {
             let request = worker::DeliverRequest { kind: Some(deliver_request::Kind::Batch(batch)) };
             // Answers are read while this waits for the receiver to take more.
             tokio::select! {
+                biased;
                 status = &mut reading => return Ended::Lost(status),
                 sent = out.send(request) => if sent.is_err() {
                     return Ended::Lost(Status::unavailable("the stream has ended"));

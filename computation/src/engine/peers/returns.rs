@@ -7,7 +7,7 @@ use super::wire;
 use crate::engine::channel::Party;
 use crate::engine::router::Mail;
 use pelton_proto::worker::Answer;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -24,7 +24,7 @@ pub(crate) struct Returns(Arc<Mutex<Paths>>);
 
 #[derive(Debug, Default)]
 struct Paths {
-    paths: HashMap<Party, ReturnPath>,
+    paths: BTreeMap<Party, ReturnPath>,
     streams: u64,
 }
 

@@ -169,6 +169,14 @@ impl Link {
         let mut deadline = Box::pin(tokio::time::sleep(stream.lease));
         loop {
             tokio::select! {
+                biased;
+                // First what keeps the membership: whatever comes may come without end.
+                _ = beat.tick() => {
+                    lock(&self.session.inner.runs).look_at_figures();
+                    self.report(stream).await?;
+                    let heartbeat = stream.out.send(WorkerMessage { kind: None });
+                    within(stream.lease, heartbeat).await?;
+                }
                 message = stream.incoming.message() => {
                     deadline.set(tokio::time::sleep(stream.lease));
                     match message? {
@@ -192,12 +200,6 @@ impl Link {
                     None => return Ok(Ended::Unwanted),
                 },
                 () = self.session.inner.news.notified() => self.report(stream).await?,
-                _ = beat.tick() => {
-                    lock(&self.session.inner.runs).look_at_figures();
-                    self.report(stream).await?;
-                    let heartbeat = stream.out.send(WorkerMessage { kind: None });
-                    within(stream.lease, heartbeat).await?;
-                }
             }
         }
     }

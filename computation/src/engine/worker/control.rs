@@ -52,6 +52,7 @@ impl Engine {
                 return Ok(());
             }
             tokio::select! {
+                biased;
                 changed = announced.changed() => if changed.is_err() {
                     let end = self.injector.end().map_or("it is gone".into(), |end| end.to_string());
                     return Err(PipelineFailed { reason: format!("the injector ended: {end}") });

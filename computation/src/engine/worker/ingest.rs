@@ -104,6 +104,7 @@ impl IngestService {
                 }
             };
             let taken = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => Err(stopping(Closed)),
                 () = answers.closed() => return,
                 taken = next => taken,

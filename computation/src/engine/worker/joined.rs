@@ -172,6 +172,7 @@ impl JoinedWorker {
         let mut failure = self.shared.failure.subscribe();
         let mut drained = self.drained.clone();
         tokio::select! {
+            biased;
             failure = failure.wait_for(Option::is_some) => {
                 let reason = failure.ok().and_then(|reason| reason.clone()).unwrap_or_default();
                 Err(PipelineFailed { reason })
@@ -194,6 +195,7 @@ impl JoinedWorker {
 
 async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
+        biased;
         () = stop.cancelled() => {}
         () = work => {}
     }

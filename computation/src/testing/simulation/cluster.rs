@@ -4,7 +4,7 @@ use super::FaultKind;
 use super::history::{Event, History};
 use super::network::{Fabric, Place, address_of};
 use super::plan::{CALM, Plan};
-use super::process::{Process, Turn};
+use super::process::{Beginning, Process, Turn};
 use super::roles::{self, Orders, PORT, StoreAt, WorkerRole};
 use super::store::{CrashPoint, ProcessStore};
 use super::time::{Skew, Virtual};
@@ -64,7 +64,6 @@ struct Machine {
 pub(crate) struct Cluster {
     plan: Plan,
     rng: StdRng,
-    seed: u64,
     pub(crate) now: Virtual,
     fabric: Fabric,
     pub(crate) memory: Memory,
@@ -89,7 +88,7 @@ impl Cluster {
         let memory = Memory::with_faults(rng.next_u64(), plan.store);
         let recorder = history.clone();
         memory.watch(move |commit| recorder.add(Event::Commit(commit.clone())));
-        let fabric = Fabric::new(rng.next_u64(), plan.weather);
+        let fabric = Fabric::new(rng.next_u64(), plan.weather, history.clone());
         let mut places = vec![(OPERATOR, Role::Operator)];
         if plan.store_is_served {
             places.push((STORE, Role::Store));
@@ -114,7 +113,6 @@ impl Cluster {
             machines: places.into_iter().map(machine).collect(),
             plan,
             rng,
-            seed,
             now: Duration::ZERO,
             fabric,
             memory,
@@ -272,7 +270,7 @@ impl Cluster {
     }
 
     fn start(&mut self, at: usize) -> std::io::Result<()> {
-        let (now, tokens) = (self.now, self.tokens());
+        let (now, dice, tokens) = (self.now, self.rng.next_u64(), self.tokens());
         let mail_fault = self.mail_fault();
         let (injectors, workers) = (self.addresses(Role::Injector), self.addresses(Role::Worker));
         let skewed =
@@ -283,7 +281,7 @@ impl Cluster {
         }
         machine.starts += 1;
         let (place, point) = (machine.place, machine.point.clone());
-        let begin = (now, machine.skew.clone());
+        let begin = Beginning { now, skew: machine.skew.clone(), dice };
         let address = address_of(place, PORT);
         let here: StoreHandle = Arc::new(self.memory.clone());
         let store = match self.plan.store_is_served {
@@ -472,10 +470,6 @@ impl Cluster {
 
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    pub(crate) fn seed(&self) -> u64 {
-        self.seed
     }
 
     /// What runs at the moment, in words.

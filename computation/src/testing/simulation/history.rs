@@ -46,6 +46,14 @@ impl History {
         self.recorded().now = now;
     }
 
+    /// Something goes from one process to another. How many bytes it is does not count: HTTP's `date` header is of the
+    /// machine's clock, and there or not.
+    pub(crate) fn packet(&self, (from, to): (Place, Place), at: Virtual) {
+        let mut recorded = self.recorded();
+        recorded.digest.write(&[from, to]);
+        recorded.digest.write_u128(at.as_micros());
+    }
+
     pub(crate) fn add(&self, event: Event) {
         let mut recorded = self.recorded();
         let now = recorded.now;

@@ -7,6 +7,7 @@
 //! Each process has an address of its own, 127.0.0.N. Nothing is decided by chance here but delays, which are drawn
 //! in the order in which processes send: one seed gives one history.
 
+use super::history::History;
 use super::time::{ProcessClock, Virtual};
 use bytes::{Buf, Bytes};
 use futures_util::FutureExt;
@@ -52,6 +53,7 @@ pub(crate) struct Fabric(Arc<Mutex<State>>);
 
 struct State {
     rng: StdRng,
+    history: History,
     weather: Weather,
     /// Links that carry nothing, in one direction each.
     cut: BTreeSet<(Place, Place)>,
@@ -151,9 +153,10 @@ impl State {
 }
 
 impl Fabric {
-    pub(crate) fn new(seed: u64, weather: Weather) -> Self {
+    pub(crate) fn new(seed: u64, weather: Weather, history: History) -> Self {
         Self(Arc::new(Mutex::new(State {
             rng: StdRng::seed_from_u64(seed),
+            history,
             weather,
             cut: BTreeSet::new(),
             listeners: BTreeMap::new(),
@@ -466,7 +469,7 @@ impl AsyncWrite for Socket {
         let delay = state.latency() + late;
         state.counts.packets += 1;
         state.counts.lost += u64::from(!late.is_zero());
-        let cut = state.cut.clone();
+        let (cut, history) = (state.cut.clone(), state.history.clone());
         let Some(connection) = state.connections.get_mut(&id) else {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         };
@@ -487,6 +490,7 @@ impl AsyncWrite for Socket {
         }
         let taken = bytes.len().min(room);
         outgoing.bytes += taken;
+        history.packet((from, to), now);
         if there {
             outgoing.last = outgoing.last.max(now + delay);
             let at = (!cut.contains(&(from, to))).then_some(outgoing.last);

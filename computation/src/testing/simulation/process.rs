@@ -40,6 +40,15 @@ impl Fuse {
     }
 }
 
+/// When a process starts, on which clock, with which dice.
+#[derive(Clone, Debug)]
+pub(crate) struct Beginning {
+    pub(crate) now: Virtual,
+    pub(crate) skew: Skew,
+    /// The seed of whatever its runtime draws.
+    pub(crate) dice: u64,
+}
+
 /// A process that runs.
 pub(crate) struct Process {
     runtime: Runtime,
@@ -62,7 +71,7 @@ impl Process {
     /// Starts `main` at `place`.
     pub(crate) fn start<F>(
         place: Place,
-        (now, skew): (Virtual, Skew),
+        Beginning { now, skew, dice }: Beginning,
         fabric: &Fabric,
         main: impl FnOnce(Surroundings) -> F,
     ) -> std::io::Result<Self>
@@ -70,8 +79,13 @@ impl Process {
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         // One task at a time, so that a crash may come between any two.
-        let runtime =
-            Builder::new_current_thread().enable_time().start_paused(true).event_interval(1).build()?;
+        let mut builder = Builder::new_current_thread();
+        builder.enable_time().start_paused(true).event_interval(1);
+        #[cfg(tokio_unstable)]
+        builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&dice.to_be_bytes()));
+        #[cfg(not(tokio_unstable))]
+        let _ = dice;
+        let runtime = builder.build()?;
         let clock = runtime.block_on(async { ProcessClock::begin(now, skew) });
         let network = fabric.at(place, clock.clone());
         let fuse = Fuse::default();
