@@ -331,6 +331,7 @@ impl Shared {
             options: self.options.interval,
             clock: &self.options.clock,
             id_floor: id_floor(&self.authority.announced()),
+            id_ceiling: self.authority.id_ceiling(),
         };
         let table = self.router.table();
         let core = match recovery.recover(&reign, &*table).await {

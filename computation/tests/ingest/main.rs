@@ -7,6 +7,7 @@
     reason = "what fails here fails the test that called it"
 )]
 
+mod clocks;
 mod pipeline;
 mod services;
 

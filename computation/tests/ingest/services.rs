@@ -1,10 +1,10 @@
 //! An injector and workers, on loopback, over one store in memory.
 
 use crate::pipeline::{Book, pipeline};
-use pelton::{EngineOptions, EventTime, JoinedWorker, ProcessingTime, WorkerOptions};
+use pelton::{ClockHandle, EngineOptions, EventTime, JoinedWorker, ProcessingTime, WallClock, WorkerOptions};
 use pelton_injector::Worker;
 use pelton_injector::service::{InjectorService, Role, ServiceOptions, run};
-use pelton_proto::injector::StatusRequest;
+use pelton_proto::injector::{StatusRequest, StatusResponse};
 use pelton_proto::injector::injector_client::InjectorClient;
 use pelton_statestore::StoreHandle;
 use pelton_statestore::memory::Memory;
@@ -39,24 +39,46 @@ pub(crate) struct Services {
     /// Of the injector and of the test itself.
     runtime: Runtime,
     injector: String,
+    store: StoreHandle,
     workers: Vec<(Option<Runtime>, String)>,
     book: Book,
 }
 
 impl Services {
     pub(crate) fn start(workers: usize) -> Self {
+        Self::start_with((0..workers).map(|_| -> ClockHandle { Arc::new(WallClock) }).collect())
+    }
+
+    /// A worker for each clock.
+    pub(crate) fn start_with(clocks: Vec<ClockHandle>) -> Self {
         let store: StoreHandle = Arc::new(Memory::new());
         let (runtime, book) = (runtime(), Book::default());
         let injector = runtime.block_on(injector(store.clone()));
-        let worker = |at: usize| {
-            let (own, options) = (self::runtime(), options(at, &injector));
-            let started = own.block_on(JoinedWorker::start(pipeline(&book), store.clone(), options)).unwrap();
+        let mut services = Self { runtime, injector, store, workers: Vec::new(), book };
+        for (at, clock) in clocks.into_iter().enumerate() {
+            let (own, started) = services.join(at, clock);
             let address = started.address().to_string();
             own.spawn(async move { started.ended().await });
-            (Some(own), address)
-        };
-        let workers = (0..workers).map(worker).collect();
-        Self { runtime, injector, workers, book }
+            services.workers.push((Some(own), address));
+        }
+        services
+    }
+
+    /// One more worker, on a runtime of its own.
+    pub(crate) fn join(&self, at: usize, clock: ClockHandle) -> (Runtime, JoinedWorker) {
+        let (own, options) = (self::runtime(), options(at, &self.injector, clock));
+        let started =
+            own.block_on(JoinedWorker::start(pipeline(&self.book), self.store.clone(), options)).unwrap();
+        (own, started)
+    }
+
+    /// What the injector knows.
+    pub(crate) fn status(&self) -> Option<StatusResponse> {
+        let status = self.block_on(async {
+            let channel = connect(&self.injector, &Security::none()).unwrap();
+            InjectorClient::new(channel).status(StatusRequest { intervals: false }).await
+        });
+        status.ok().map(tonic::Response::into_inner)
     }
 
     pub(crate) fn addresses(&self) -> Vec<String> {
@@ -93,13 +115,8 @@ impl Services {
     /// Every watermark at plus infinity.
     pub(crate) fn until_done(&self) {
         wait("the end of the pipeline", || {
-            let status = self.block_on(async {
-                let channel = connect(&self.injector, &Security::none()).unwrap();
-                InjectorClient::new(channel).status(StatusRequest { intervals: false }).await
-            });
-            status.is_ok_and(|status| {
-                let computations = status.into_inner().computations;
-                let end = EventTime::MAX.as_micros();
+            self.status().is_some_and(|status| {
+                let (computations, end) = (status.computations, EventTime::MAX.as_micros());
                 computations.len() == 3 && computations.iter().all(|c| c.low_watermark_us == end)
             })
         });
@@ -112,10 +129,10 @@ impl Drop for Services {
     }
 }
 
-fn options(at: usize, injector: &str) -> WorkerOptions {
+fn options(at: usize, injector: &str, clock: ClockHandle) -> WorkerOptions {
     let worker = Worker::from(format!("worker-{at}").as_str());
     WorkerOptions {
-        engine: EngineOptions { worker, ..EngineOptions::default() },
+        engine: EngineOptions { worker, clock, ..EngineOptions::default() },
         injectors: vec![injector.to_owned()],
         listen: any_port(),
         advertise: None,

@@ -44,6 +44,9 @@ struct Options {
     /// How often hot intervals are split and cold ones merged, in seconds; 0: never
     #[arg(long, default_value_t = 10)]
     reshape_every_s: u64,
+    /// How far a worker's clock may be ahead of this machine's, in milliseconds; one that is further gets no intervals
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
+    clock_ahead_ms_max: u64,
     /// Where to serve metrics for Prometheus, HOST:PORT; without it, nowhere
     #[arg(long)]
     metrics: Option<SocketAddr>,
@@ -129,6 +132,7 @@ fn service_options(options: &Options, address: String) -> ServiceOptions {
     let mut service = ServiceOptions::new(options.pipeline.clone(), address, clock, monotonic);
     service.lease = Duration::from_millis(options.lease_ms);
     service.limits.lease = Duration::from_millis(options.worker_lease_ms);
+    service.clock_ahead_max = Duration::from_millis(options.clock_ahead_ms_max);
     service.reshape_every = Duration::from_secs(options.reshape_every_s);
     service
 }

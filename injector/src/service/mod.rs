@@ -23,6 +23,7 @@
 mod authority;
 mod board;
 mod catalogue;
+mod clocks;
 mod events;
 mod hello;
 mod jobs;

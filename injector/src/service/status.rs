@@ -49,6 +49,8 @@ impl Authority {
             busy_permille: u32::try_from(sums.busy_permille).unwrap_or(u32::MAX),
             memory_bytes: sums.memory_bytes,
             draining: member.draining,
+            clock_ahead_ms: seen.map_or(0, |seen| seen.clock_ahead_ms),
+            clock_refused: member.clock_refused,
         }
     }
 

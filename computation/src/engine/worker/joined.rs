@@ -121,6 +121,7 @@ impl JoinedWorker {
             graph_version: bound.catalogue.graph_version,
             computations,
             running: Vec::new(),
+            clock_us: None,
         };
         let graph = open::injector_graph(&bound)?;
         let (session, control) = Session::new(Arc::new(graph));
@@ -129,7 +130,12 @@ impl JoinedWorker {
         for hosted in shared.computations.values() {
             shared.fences(hosted).await?;
         }
-        let join = JoinOptions { injectors: options.injectors, security: options.security.clone(), hello };
+        let join = JoinOptions {
+            injectors: options.injectors,
+            security: options.security.clone(),
+            clock: shared.options.clock.clone(),
+            hello,
+        };
         let (events, received) = mpsc::unbounded_channel();
         let (drain, drained) = watch::channel(false);
         let stop = CancellationToken::new();

@@ -377,7 +377,8 @@ async fn recover(
     routes: &Downstream,
 ) -> Core {
     let clock: ClockHandle = clock.clone();
-    let recovery = Recovery { store, keys, spec, options, clock: &clock, id_floor };
+    let id_ceiling = crate::engine::ids::IdCeiling::none();
+    let recovery = Recovery { store, keys, spec, options, clock: &clock, id_floor, id_ceiling };
     recovery.recover(reign, routes).await.unwrap()
 }
 
