@@ -16,9 +16,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-/// How long calls that have begun may take to end after SIGTERM.
-const END_WAIT_MAX: Duration = Duration::from_secs(5);
-
 /// Pelton's injector: who is there, who owns which interval, and how far the low watermarks have come.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "pelton-injector", version)]
@@ -96,6 +93,8 @@ async fn open(url: &str, security: &Security) -> Result<StoreHandle, pelton_stat
 
 /// Serves until a signal, or until the store fails.
 async fn serve(options: Options, store: StoreHandle, security: &Security) -> anyhow::Result<()> {
+    // Before it says that it listens: whoever reads that may stop it.
+    let signal = ended_by_signal()?;
     let server = Server::bind(&options.serving.listen(options.listen, security)).await?;
     let address = options.advertise.clone().unwrap_or_else(|| server.address().to_string());
     say(&format!("listening at {}", server.address()));
@@ -108,7 +107,7 @@ async fn serve(options: Options, store: StoreHandle, security: &Security) -> any
     let mut service = service;
     let ended = tokio::select! {
         ended = &mut service => Some(ended),
-        signal = ended_by_signal() => {
+        signal = signal => {
             signal?;
             None
         }
@@ -119,9 +118,8 @@ async fn serve(options: Options, store: StoreHandle, security: &Security) -> any
         Some(ended) => ended,
         None => service.await,
     };
-    if tokio::time::timeout(END_WAIT_MAX, calls).await.is_err() {
-        tracing::warn!("calls that had begun did not end in time");
-    }
+    // The server cuts what does not end within --drain-ms-max.
+    calls.await?.context("the server failed")?;
     ended?.context("the injector cannot go on")
 }
 
@@ -156,13 +154,15 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-async fn ended_by_signal() -> anyhow::Result<()> {
+fn ended_by_signal() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        result = tokio::signal::ctrl_c() => result?,
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            result = tokio::signal::ctrl_c() => result?,
+        }
+        Ok(())
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process provides the clocks")]

@@ -30,6 +30,8 @@ const TLS_FILES_SECONDS: u64 = 5;
 pub(crate) struct Accepting {
     pub(crate) security: Security,
     pub(crate) limits: Limits,
+    /// No more connections; those whose clients have not spoken end.
+    pub(crate) stop: CancellationToken,
     /// Ends connections at once.
     pub(crate) cut: CancellationToken,
     /// Takes them.
@@ -37,9 +39,9 @@ pub(crate) struct Accepting {
 }
 
 impl Accepting {
-    /// Accepts until `stop`, or until nobody takes connections any more. Handshakes that are under way are then
+    /// Accepts until it is to stop, or until nobody takes connections any more. Handshakes that are under way are then
     /// given up.
-    pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken) {
+    pub(crate) async fn run(self, listener: TcpListener) {
         let places = Arc::new(Semaphore::new(self.limits.connections_max));
         let mut handshakes = JoinSet::new();
         let mut look = interval(Duration::from_secs(TLS_FILES_SECONDS));
@@ -47,7 +49,7 @@ impl Accepting {
         let mut full = false;
         loop {
             let accepted = tokio::select! {
-                () = stop.cancelled() => return,
+                () = self.stop.cancelled() => return,
                 () = self.out.closed() => return,
                 Some(_) = handshakes.join_next() => continue,
                 _ = look.tick() => {
@@ -104,7 +106,7 @@ impl Accepting {
                 return;
             }
         };
-        let connection = Connection::new(wire, (peer, local), limit, &self.cut, place);
+        let connection = Connection::new(wire, (peer, local), limit, (&self.stop, &self.cut), place);
         // Nobody takes it where the server has ended.
         let _ = self.out.send(connection).await;
     }

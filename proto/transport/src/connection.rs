@@ -19,12 +19,17 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// connection.
 const GREETING_BYTES: usize = 24 + 9;
 
+/// How long a client may leave the goodbye of a service that stops unanswered. The answer is HTTP/2's own and comes at
+/// once from whoever lives; without it the service would wait for a process that hangs.
+const GOODBYE_MS_MAX: u64 = 2_000;
+
 /// One accepted connection. Dropping it gives its place to another.
 pub(crate) struct Connection {
     wire: Wire,
     peer: SocketAddr,
     local: Option<SocketAddr>,
     greeting: Option<Greeting>,
+    goodbye: Goodbye,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _place: OwnedSemaphorePermit,
 }
@@ -36,13 +41,25 @@ struct Greeting {
     limit: Duration,
 }
 
+/// How far the end of the service is.
+enum Goodbye {
+    /// It goes on until this.
+    Before(Pin<Box<WaitForCancellationFutureOwned>>),
+    /// It stops, and nothing has come from the client since; until when that is waited for.
+    Unanswered(Pin<Box<Sleep>>),
+    /// It stops, and the client lives: calls may end.
+    Answered,
+}
+
 impl Connection {
-    /// Ends when `cut` is cancelled, and after `greeting_limit` where the client has not spoken by then.
+    /// Ends when `cut` is cancelled, and where the client does not speak within `greeting_limit`. Once `stop` is
+    /// cancelled, it ends at once where the client has not spoken, since the server would wait for its greeting before
+    /// it says goodbye; and soon where it does not answer that.
     pub(crate) fn new(
         wire: Wire,
         (peer, local): (SocketAddr, Option<SocketAddr>),
         greeting_limit: Duration,
-        cut: &CancellationToken,
+        (stop, cut): (&CancellationToken, &CancellationToken),
         place: OwnedSemaphorePermit,
     ) -> Self {
         let deadline = Box::pin(tokio::time::sleep(greeting_limit));
@@ -51,8 +68,8 @@ impl Connection {
             peer,
             local,
             greeting: Some(Greeting { bytes: 0, deadline, limit: greeting_limit }),
-            // A token of its own: one that is shared would have all connections queue for its lock.
-            cut: Box::pin(cut.child_token().cancelled_owned()),
+            goodbye: Goodbye::Before(own(stop)),
+            cut: own(cut),
             _place: place,
         }
     }
@@ -61,6 +78,26 @@ impl Connection {
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.cut.as_mut().poll(cx).is_ready() {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the service has stopped"));
+        }
+        Ok(())
+    }
+
+    fn check_goodbye(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Goodbye::Before(stop) = &mut self.goodbye {
+            if stop.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            if self.greeting.is_some() {
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the service stops"));
+            }
+            let deadline = tokio::time::sleep(Duration::from_millis(GOODBYE_MS_MAX));
+            self.goodbye = Goodbye::Unanswered(Box::pin(deadline));
+        }
+        if let Goodbye::Unanswered(deadline) = &mut self.goodbye
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            tracing::warn!(peer = %self.peer, "closed a connection whose client does not answer: the service stops");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not answer"));
         }
         Ok(())
     }
@@ -77,6 +114,9 @@ impl Connection {
     }
 
     fn hear(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if matches!(self.goodbye, Goodbye::Unanswered(_)) && !bytes.is_empty() {
+            self.goodbye = Goodbye::Answered;
+        }
         let Some(greeting) = &mut self.greeting else { return Ok(()) };
         let first = greeting.bytes == 0;
         greeting.bytes += bytes.len();
@@ -89,6 +129,11 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// With a token of its own: one that is shared would have all connections queue for its lock.
+fn own(token: &CancellationToken) -> Pin<Box<WaitForCancellationFutureOwned>> {
+    Box::pin(token.child_token().cancelled_owned())
 }
 
 impl Connected for Connection {
@@ -106,6 +151,7 @@ impl AsyncRead for Connection {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(cx)?;
+        self.check_goodbye(cx)?;
         self.check_greeting(cx)?;
         let before = into.filled().len();
         let read = std::task::ready!(Pin::new(&mut self.wire).poll_read(cx, into));

@@ -120,8 +120,9 @@ impl Server {
         let (out, connections) = mpsc::channel(HANDED_OVER_MAX);
         // tonic goes on without its signal where connections end first, and nobody would be told of the stop.
         let _until_the_end = out.clone();
-        let accepting = Accepting { security: self.security, limits, cut: cut.clone(), out };
-        let accepting = accepting.run(self.listener, stop.clone());
+        let accepting =
+            Accepting { security: self.security, limits, stop: stop.clone(), cut: cut.clone(), out };
+        let accepting = accepting.run(self.listener);
         let stopping = async {
             stop.cancelled().await;
             introspection.stop_serving().await;
