@@ -4,8 +4,10 @@ use crate::pipeline::{Book, pipeline};
 use pelton::{ClockHandle, EngineOptions, EventTime, JoinedWorker, ProcessingTime, WallClock, WorkerOptions};
 use pelton_injector::Worker;
 use pelton_injector::service::{InjectorService, Role, ServiceOptions, run};
-use pelton_proto::injector::{StatusRequest, StatusResponse};
 use pelton_proto::injector::injector_client::InjectorClient;
+use pelton_proto::injector::{StatusRequest, StatusResponse};
+use pelton_proto::worker::inspect_client::InspectClient;
+use pelton_proto::worker::{DeadLettersRequest, StateRequest};
 use pelton_statestore::StoreHandle;
 use pelton_statestore::memory::Memory;
 use pelton_transport::{ListenOptions, Security, Server, connect};
@@ -27,8 +29,9 @@ pub(crate) fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("waited in vain for {what}");
 }
 
-fn any_port() -> ListenOptions {
-    ListenOptions::new("127.0.0.1:0".parse().unwrap())
+fn any_port(security: &Security) -> ListenOptions {
+    let security = security.clone();
+    ListenOptions { security, ..ListenOptions::new("127.0.0.1:0".parse().unwrap()) }
 }
 
 fn runtime() -> Runtime {
@@ -40,6 +43,7 @@ pub(crate) struct Services {
     runtime: Runtime,
     injector: String,
     store: StoreHandle,
+    security: Security,
     workers: Vec<(Option<Runtime>, String)>,
     book: Book,
 }
@@ -51,10 +55,15 @@ impl Services {
 
     /// A worker for each clock.
     pub(crate) fn start_with(clocks: Vec<ClockHandle>) -> Self {
+        Self::start_secured(clocks, Security::none())
+    }
+
+    /// All of them listen and connect as `security` says.
+    pub(crate) fn start_secured(clocks: Vec<ClockHandle>, security: Security) -> Self {
         let store: StoreHandle = Arc::new(Memory::new());
         let (runtime, book) = (runtime(), Book::default());
-        let injector = runtime.block_on(injector(store.clone()));
-        let mut services = Self { runtime, injector, store, workers: Vec::new(), book };
+        let injector = runtime.block_on(injector(store.clone(), &security));
+        let mut services = Self { runtime, injector, store, security, workers: Vec::new(), book };
         for (at, clock) in clocks.into_iter().enumerate() {
             let (own, started) = services.join(at, clock);
             let address = started.address().to_string();
@@ -66,16 +75,28 @@ impl Services {
 
     /// One more worker, on a runtime of its own.
     pub(crate) fn join(&self, at: usize, clock: ClockHandle) -> (Runtime, JoinedWorker) {
-        let (own, options) = (self::runtime(), options(at, &self.injector, clock));
+        let (own, options) = (self::runtime(), self.options(at, clock));
         let started =
             own.block_on(JoinedWorker::start(pipeline(&self.book), self.store.clone(), options)).unwrap();
         (own, started)
     }
 
+    fn options(&self, at: usize, clock: ClockHandle) -> WorkerOptions {
+        let worker = Worker::from(format!("worker-{at}").as_str());
+        WorkerOptions {
+            engine: EngineOptions { worker, clock, ..EngineOptions::default() },
+            injectors: vec![self.injector.clone()],
+            listen: any_port(&self.security),
+            advertise: None,
+            security: self.security.clone(),
+            computations: None,
+        }
+    }
+
     /// What the injector knows.
     pub(crate) fn status(&self) -> Option<StatusResponse> {
         let status = self.block_on(async {
-            let channel = connect(&self.injector, &Security::none()).unwrap();
+            let channel = connect(&self.injector, &self.security).unwrap();
             InjectorClient::new(channel).status(StatusRequest { intervals: false }).await
         });
         status.ok().map(tonic::Response::into_inner)
@@ -94,6 +115,39 @@ impl Services {
         work: impl Future<Output = ()> + Send + 'static,
     ) -> tokio::task::JoinHandle<()> {
         self.runtime.spawn(work)
+    }
+
+    /// Every worker stops where it is, and as many others begin.
+    pub(crate) fn restart_all(&mut self) {
+        for at in 0..self.workers.len() {
+            self.kill(at);
+            let (own, started) = self.join(100 + at, Arc::new(WallClock));
+            let address = started.address().to_string();
+            own.spawn(async move { started.ended().await });
+            self.workers[at] = (Some(own), address);
+        }
+    }
+
+    /// What is kept of a key, as its types show it: cell, sub-key, value.
+    pub(crate) fn state(&self, computation: &str, key: &str) -> Vec<(String, String, String)> {
+        let key = key.to_owned().into();
+        let request = StateRequest { computation: computation.to_owned(), key, page: Default::default() };
+        let answer = self.block_on(async {
+            let channel = connect(&self.workers[0].1, &self.security).unwrap();
+            InspectClient::new(channel).state(request).await
+        });
+        let entries = answer.unwrap().into_inner().entries.into_iter();
+        entries.map(|entry| (entry.cell, entry.sub_key_shown, entry.value_shown)).collect()
+    }
+
+    /// How many dead letters a computation has.
+    pub(crate) fn dead_letters(&self, computation: &str) -> usize {
+        let request = DeadLettersRequest { computation: computation.to_owned(), count_max: 0 };
+        let answer = self.block_on(async {
+            let channel = connect(&self.workers[0].1, &self.security).unwrap();
+            InspectClient::new(channel).dead_letters(request).await
+        });
+        answer.unwrap().into_inner().letters.len()
     }
 
     /// Everything of a worker stops where it is.
@@ -129,22 +183,10 @@ impl Drop for Services {
     }
 }
 
-fn options(at: usize, injector: &str, clock: ClockHandle) -> WorkerOptions {
-    let worker = Worker::from(format!("worker-{at}").as_str());
-    WorkerOptions {
-        engine: EngineOptions { worker, clock, ..EngineOptions::default() },
-        injectors: vec![injector.to_owned()],
-        listen: any_port(),
-        advertise: None,
-        security: Security::none(),
-        computations: None,
-    }
-}
-
 /// Starts an injector; its address.
 #[expect(clippy::disallowed_methods, reason = "the test provides the clocks")]
-async fn injector(store: StoreHandle) -> String {
-    let server = Server::bind(&any_port()).await.unwrap();
+async fn injector(store: StoreHandle, security: &Security) -> String {
+    let server = Server::bind(&any_port(security)).await.unwrap();
     let address = server.address().to_string();
     let (roles, watched) = tokio::sync::watch::channel(Role::StandingBy { leader: None });
     let clock = pelton::WallClock;

@@ -135,7 +135,8 @@ impl Link {
         hello.running = lock(&self.session.inner.runs).ids();
         hello.clock_us = Some(self.options.clock.now().as_micros());
         let (out, requests) = mpsc::channel(MESSAGES_MAX);
-        let hello = WorkerMessage { clock_us: hello.clock_us, kind: Some(worker_message::Kind::Hello(hello)) };
+        let hello =
+            WorkerMessage { clock_us: hello.clock_us, kind: Some(worker_message::Kind::Hello(hello)) };
         out.send(hello).await.map_err(|_| Status::unavailable("the stream has ended"))?;
         let open = async {
             let mut client = InjectorClient::new(channel)

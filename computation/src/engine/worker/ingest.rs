@@ -1,17 +1,20 @@
 //! The service that takes records from outside, for any client at any worker.
 //!
 //! * I4: a request is answered only when every record of it is committed.
+//! * I10: a record that comes after the end of its stream is refused, and its client told. Only the interval of the
+//!   client knows which came in time; so where it says that its input is at its end, the ids that it keeps are looked
+//!   up before anything is answered. A retry of what came in time is found there, and answered as before.
 //! * I11: a call has a bounded number of requests under way, and the next is not read before there is room for its
 //!   answer; so a client that floods is slowed down, and one that does not read its answers is held.
 
 use super::{Hosted, Shared};
-use crate::engine::gateway::{Closed, Gateway};
+use crate::engine::gateway::{Closed, Gateway, Taken};
 use crate::ingest::check::{Names, REQUEST_BYTES_MAX, Refused, check};
-use crate::ingest::{append_name, clock, clock_name};
+use crate::ingest::{IDS, append_name, clock, clock_name};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
-use pelton_domain::{EventTime, Key};
+use pelton_domain::Key;
 use pelton_proto::Message;
 use pelton_proto::ingest::ingest_server::{Ingest, IngestServer};
 use pelton_proto::ingest::{AppendRequest, AppendResponse, FinishRequest, FinishResponse};
@@ -73,16 +76,18 @@ impl IngestService {
         let refused = |refused: Refused| Status::invalid_argument(refused.to_string());
         names.learn(&request).map_err(refused)?;
         check(&request.records).map_err(refused)?;
-        let (append, clock) = self.ingested(&names.stream)?;
-        if self.shared.authority.announced().of(clock).low_watermark == EventTime::MAX {
-            return Err(Status::failed_precondition(format!("the stream {:?} is finished", names.stream)));
-        }
+        let (append, _) = self.ingested(&names.stream)?;
         let records = u32::try_from(request.records.len()).unwrap_or(u32::MAX);
         let key = Key::from(names.client.as_str());
         let values: Vec<Bytes> = request.records.iter().map(|record| record.encode_to_vec().into()).collect();
-        let told = self.gateway.send(append, key, values).await.map_err(stopping)?;
+        let ids = request.records.into_iter().map(|record| record.id).collect();
+        let told = self.gateway.send(append, key.clone(), values).await.map_err(stopping)?;
+        let (shared, stream) = (self.shared.clone(), names.stream.clone());
         let answer = async move {
-            told.await.map_err(|_| stopping(Closed))?;
+            match told.await.map_err(|_| stopping(Closed))? {
+                Taken::InTime => {}
+                Taken::PerhapsLate => shared.all_appended(append, &stream, &key, ids).await?,
+            }
             Ok(AppendResponse { records })
         };
         Ok(answer.boxed())
@@ -114,6 +119,28 @@ impl IngestService {
                 Some(Err(status)) => return place.send(Err(status)),
             }
         }
+    }
+}
+
+impl Shared {
+    /// Looks whether all records of a request are in a stream that has ended; an error names the first that is not.
+    async fn all_appended(
+        &self,
+        computation: u32,
+        stream: &str,
+        client: &Key,
+        ids: Vec<Bytes>,
+    ) -> Result<(), Status> {
+        let Some(hosted) = self.hosted(computation) else { return Err(stopping(Closed)) };
+        let places = ids.iter().map(|id| hosted.keys.state(client, &[], IDS.as_bytes(), id)).collect();
+        let found = self.store.read(places).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let Some(at) = found.iter().position(Option::is_none) else { return Ok(()) };
+        metrics::counter!("pelton_ingest_records_too_late_total")
+            .increment(found.iter().filter(|found| found.is_none()).count() as u64);
+        Err(Status::failed_precondition(format!(
+            "the stream {stream:?} is finished: record {at} of this request came after its end and is not in it; \
+             records that came before are, and may be sent again"
+        )))
     }
 }
 

@@ -341,7 +341,7 @@ impl Hand {
     fn acknowledge(&mut self, deliveries: &[(u64, u64, Delivery)]) {
         for (epoch, number, _) in deliveries {
             let from = self.downstream.party();
-            self.core.take_mail(Mail::Acknowledge { from, epoch: *epoch, number: *number });
+            self.core.take_mail(Mail::Acknowledge { from, epoch: *epoch, number: *number, at_end: false });
         }
     }
 
