@@ -8,6 +8,7 @@
 )]
 
 mod clocks;
+mod local;
 mod pipeline;
 mod secured;
 mod services;

@@ -27,8 +27,9 @@ impl Reporting {
     pub fn take_in(&mut self, bytes: &[u8]) -> Option<usize> {
         let reports = proto::Reports::decode(bytes).ok()?.reports;
         let count = reports.len();
-        let refused = 
-            reporting::take_in(&self.injector, &mut self.board, &self.worker, reports, SystemTime::MAX).ok()?;
+        let refused =
+            reporting::take_in(&self.injector, &mut self.board, &self.worker, reports, SystemTime::MAX)
+                .ok()?;
         Some(count - refused.len())
     }
 }

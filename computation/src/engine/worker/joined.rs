@@ -7,12 +7,10 @@
 //! I1: an assignment that comes late, twice or from a deposed injector harms nobody, as the take-over requires the
 //! journal's entry and a sequencer larger than the fence's.
 
-use super::ingest::IngestService;
-use super::inspect::InspectService;
+use super::serving::for_outside;
 use super::{EngineOptions, PipelineFailed, Running, Shared, StartError, open};
 use crate::engine::authority::Authority;
 use crate::engine::channel::Party;
-use crate::engine::gateway::Gateway;
 use crate::engine::peers::wire::AwayRoute;
 use crate::engine::peers::{DeliveryService, Identity, Peers};
 use crate::engine::session::{Event, JoinOptions, Link, Session};
@@ -27,7 +25,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 /// How a worker joins a pipeline.
 #[derive(Clone, Debug)]
@@ -139,16 +136,8 @@ impl JoinedWorker {
         let (events, received) = mpsc::unbounded_channel();
         let (drain, drained) = watch::channel(false);
         let stop = CancellationToken::new();
-        let gateway = Gateway::start(
-            shared.router.clone(),
-            shared.options.clock.clone(),
-            (shared.options.interval.credit(), shared.options.interval.resend_after),
-            process_number,
-            stop.clone(),
-        );
-        let routes = Routes::new(DeliveryService::server(identity.clone(), shared.router.clone()))
-            .add_service(InspectService::server(shared.clone()))
-            .add_service(IngestService::server(shared.clone(), gateway, stop.clone()));
+        let routes = for_outside(&shared, process_number, &stop)
+            .add_service(DeliveryService::server(identity.clone(), shared.router.clone()));
         let peers = Peers::new(identity, options.security, shared.router.clone());
         let host = Host { shared: shared.clone(), session: session.clone(), peers, drain };
         let serving = server.serve(routes, stop.clone());

@@ -1,8 +1,8 @@
 //! Workers and their messages.
 
 use super::{Authority, Reply, Seen};
-use crate::membership::SessionId;
 use crate::assign::Worker;
+use crate::membership::SessionId;
 use crate::service::clocks;
 use crate::service::events::Joined;
 use crate::service::hello::{self, HelloRefused};
