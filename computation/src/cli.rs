@@ -36,6 +36,7 @@ pub use pelton_transport::config;
 pub use pelton_transport::config::{ConfigError, parse};
 pub use worker::{WorkerArgs, WorkerError, worker};
 
+use crate::engine::worker::IngestLimits;
 use crate::local::{self, LocalOptions, Outcome};
 use crate::pipeline::Pipeline;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -77,13 +78,17 @@ pub struct RunArgs {
     /// How much it takes on.
     #[command(flatten)]
     pub serving: ServingArgs,
+
+    /// How much it takes from one client.
+    #[command(flatten)]
+    pub ingest: IngestLimits,
 }
 
 impl RunArgs {
     fn options(&self) -> Result<LocalOptions, SecurityArgsError> {
         let security = self.security.security()?;
         let listen = self.listen.map(|address| self.serving.listen(address, &security));
-        Ok(LocalOptions { listen, security, ..LocalOptions::new(&self.store) })
+        Ok(LocalOptions { listen, security, ingest: self.ingest, ..LocalOptions::new(&self.store) })
     }
 }
 

@@ -15,7 +15,7 @@ mod summary;
 
 pub use summary::{Outcome, Summary};
 
-use crate::engine::worker::{Engine, EngineOptions, Listening, PipelineFailed, StartError};
+use crate::engine::worker::{Engine, EngineOptions, IngestLimits, Listening, PipelineFailed, StartError};
 use crate::pipeline::Pipeline;
 use pelton_statestore::{OpenError, StoreHandle};
 use pelton_transport::{ListenError, ListenOptions, Security};
@@ -36,6 +36,8 @@ pub struct LocalOptions {
     pub share_store: bool,
     /// Where it takes records from outside and is asked how far it is; `None`: nowhere.
     pub listen: Option<ListenOptions>,
+    /// How much it takes there from one client.
+    pub ingest: IngestLimits,
     /// How it connects to the store, where another process serves that.
     pub security: Security,
 }
@@ -50,6 +52,7 @@ impl LocalOptions {
             progress: Progress::Auto,
             share_store: false,
             listen: None,
+            ingest: IngestLimits::default(),
             security: Security::none(),
         }
     }
@@ -114,7 +117,7 @@ pub async fn run_on(
     let engine = Engine::start(pipeline, store, options.engine.clone()).await?;
     engine.started().await?;
     let listening = match &options.listen {
-        Some(listen) => Some(engine.listen(listen).await?),
+        Some(listen) => Some(engine.listen(listen, options.ingest).await?),
         None => None,
     };
     let (began, before) = (clock.now(), engine.recovered());

@@ -26,6 +26,7 @@ mod status;
 pub use control::{PipelineFailed, ReshapeFailed};
 pub use dead_letters::{DeadLetterError, StoredDeadLetter};
 pub use engine::Engine;
+pub use ingest::IngestLimits;
 pub use joined::{JoinError, JoinedWorker, WorkerOptions};
 pub use open::StartError;
 pub(crate) use open::refuse_other_pipelines;

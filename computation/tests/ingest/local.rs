@@ -4,7 +4,7 @@ use crate::pipeline::{Book, pipeline};
 use crate::{expected, of_client};
 use pelton::client::IngestClient;
 use pelton::local::{LocalOptions, Outcome, Progress, RunError, run_on};
-use pelton::{Engine, EngineOptions, EventTime, Listening};
+use pelton::{Engine, EngineOptions, EventTime, IngestLimits, Listening};
 use pelton_proto::injector::injector_client::InjectorClient;
 use pelton_proto::injector::{DrainRequest, ExplainRequest, StatusRequest, StatusResponse, WorkerMessage};
 use pelton_proto::worker::StateRequest;
@@ -29,7 +29,7 @@ fn channel(address: SocketAddr) -> Channel {
 async fn start(store: &StoreHandle, book: &Book) -> (Engine, Listening) {
     let engine = Engine::start(pipeline(book), store.clone(), EngineOptions::default()).await.unwrap();
     engine.started().await.unwrap();
-    let listening = engine.listen(&at("127.0.0.1:0")).await.unwrap();
+    let listening = engine.listen(&at("127.0.0.1:0"), IngestLimits::default()).await.unwrap();
     (engine, listening)
 }
 
@@ -88,7 +88,7 @@ async fn what_a_single_process_cannot_do_it_refuses_in_words() {
     assert!(!why.into_inner().words.is_empty());
     let unknown = injector.explain(ExplainRequest { computation: "x".into() }).await.unwrap_err();
     assert!(unknown.code() == Code::NotFound && unknown.message().contains("collect"), "{unknown}");
-    let exposed = engine.listen(&at("0.0.0.0:0")).await.unwrap_err();
+    let exposed = engine.listen(&at("0.0.0.0:0"), IngestLimits::default()).await.unwrap_err();
     assert!(exposed.to_string().contains("there is no TLS"), "{exposed}");
     listening.stop().await;
     engine.stop().await;

@@ -8,6 +8,7 @@
 )]
 
 mod clocks;
+mod limits;
 mod local;
 mod pipeline;
 mod secured;

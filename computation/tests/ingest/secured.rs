@@ -2,8 +2,8 @@
 
 use crate::services::Services;
 use crate::{expected, of_client};
-use pelton::WallClock;
 use pelton::client::{IngestClient, Security, TlsFiles};
+use pelton::{IngestLimits, WallClock};
 use pelton_proto::ingest::FinishRequest;
 use pelton_proto::ingest::ingest_client::IngestClient as Calls;
 use pelton_transport::connect;
@@ -51,7 +51,8 @@ impl Ca {
 #[test]
 fn a_client_with_a_certificate_appends_and_one_without_or_of_another_ca_does_not() {
     let (ca, other) = (Ca::new(), Ca::new());
-    let services = Services::start_secured(vec![Arc::new(WallClock); 2], ca.give("workers"));
+    let services =
+        Services::start_secured(vec![Arc::new(WallClock); 2], ca.give("workers"), IngestLimits::default());
     let client = |security: Security| {
         IngestClient::connect(services.addresses(), "orders", "ann").unwrap().secured(security)
     };

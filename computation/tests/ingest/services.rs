@@ -1,7 +1,10 @@
 //! An injector and workers, on loopback, over one store in memory.
 
 use crate::pipeline::{Book, pipeline};
-use pelton::{ClockHandle, EngineOptions, EventTime, JoinedWorker, ProcessingTime, WallClock, WorkerOptions};
+use pelton::{
+    ClockHandle, EngineOptions, EventTime, IngestLimits, JoinedWorker, ProcessingTime, WallClock,
+    WorkerOptions,
+};
 use pelton_injector::Worker;
 use pelton_injector::service::{InjectorService, Role, ServiceOptions, run};
 use pelton_proto::injector::injector_client::InjectorClient;
@@ -44,6 +47,7 @@ pub(crate) struct Services {
     injector: String,
     store: StoreHandle,
     security: Security,
+    ingest: IngestLimits,
     workers: Vec<(Option<Runtime>, String)>,
     book: Book,
 }
@@ -55,15 +59,15 @@ impl Services {
 
     /// A worker for each clock.
     pub(crate) fn start_with(clocks: Vec<ClockHandle>) -> Self {
-        Self::start_secured(clocks, Security::none())
+        Self::start_secured(clocks, Security::none(), IngestLimits::default())
     }
 
-    /// All of them listen and connect as `security` says.
-    pub(crate) fn start_secured(clocks: Vec<ClockHandle>, security: Security) -> Self {
+    /// All of them listen and connect as `security` says, and take so much from one client.
+    pub(crate) fn start_secured(clocks: Vec<ClockHandle>, security: Security, ingest: IngestLimits) -> Self {
         let store: StoreHandle = Arc::new(Memory::new());
         let (runtime, book) = (runtime(), Book::default());
         let injector = runtime.block_on(injector(store.clone(), &security));
-        let mut services = Self { runtime, injector, store, security, workers: Vec::new(), book };
+        let mut services = Self { runtime, injector, store, security, ingest, workers: Vec::new(), book };
         for (at, clock) in clocks.into_iter().enumerate() {
             let (own, started) = services.join(at, clock);
             let address = started.address().to_string();
@@ -90,6 +94,7 @@ impl Services {
             advertise: None,
             security: self.security.clone(),
             computations: None,
+            ingest: self.ingest,
         }
     }
 

@@ -1,8 +1,8 @@
 //! A connection that was accepted: it must begin to speak in time, and ends when the server does.
 
+use crate::peer::{ClientPlace, Peer};
 use crate::wire::{Wire, in_words, tls_error};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
 /// The first byte of a TLS handshake, which no HTTP/2 client begins with.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -26,12 +26,11 @@ const GOODBYE_MS_MAX: u64 = 2_000;
 /// One accepted connection. Dropping it gives its place to another.
 pub(crate) struct Connection {
     wire: Wire,
-    peer: SocketAddr,
-    local: Option<SocketAddr>,
+    peer: Peer,
     greeting: Option<Greeting>,
     goodbye: Goodbye,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    _place: OwnedSemaphorePermit,
+    _places: (OwnedSemaphorePermit, ClientPlace),
 }
 
 /// What is still to come before the client counts as one that speaks.
@@ -57,20 +56,19 @@ impl Connection {
     /// it says goodbye; and soon where it does not answer that.
     pub(crate) fn new(
         wire: Wire,
-        (peer, local): (SocketAddr, Option<SocketAddr>),
+        peer: Peer,
         greeting_limit: Duration,
         (stop, cut): (&CancellationToken, &CancellationToken),
-        place: OwnedSemaphorePermit,
+        places: (OwnedSemaphorePermit, ClientPlace),
     ) -> Self {
         let deadline = Box::pin(tokio::time::sleep(greeting_limit));
         Self {
             wire,
             peer,
-            local,
             greeting: Some(Greeting { bytes: 0, deadline, limit: greeting_limit }),
             goodbye: Goodbye::Before(own(stop)),
             cut: own(cut),
-            _place: place,
+            _places: places,
         }
     }
 
@@ -96,7 +94,7 @@ impl Connection {
         if let Goodbye::Unanswered(deadline) = &mut self.goodbye
             && deadline.as_mut().poll(cx).is_ready()
         {
-            tracing::warn!(peer = %self.peer, "closed a connection whose client does not answer: the service stops");
+            tracing::warn!(peer = %self.peer.address, "closed a connection whose client does not answer: the service stops");
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not answer"));
         }
         Ok(())
@@ -109,7 +107,7 @@ impl Connection {
         }
         let limit_ms = greeting.limit.as_millis();
         self.greeting = None;
-        tracing::warn!(peer = %self.peer, limit_ms, "closed a connection whose client does not speak");
+        tracing::warn!(peer = %self.peer.address, limit_ms, "closed a connection whose client does not speak");
         Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not speak"))
     }
 
@@ -124,7 +122,7 @@ impl Connection {
             self.greeting = None;
         }
         if first && matches!(self.wire, Wire::Plain(_)) && bytes.first() == Some(&TLS_HANDSHAKE) {
-            tracing::warn!(peer = %self.peer, "refused a client that speaks TLS: this service has no certificate");
+            tracing::warn!(peer = %self.peer.address, "refused a client that speaks TLS: this service has no certificate");
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks TLS"));
         }
         Ok(())
@@ -137,10 +135,10 @@ fn own(token: &CancellationToken) -> Pin<Box<WaitForCancellationFutureOwned>> {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        TcpConnectInfo { local_addr: self.local, remote_addr: Some(self.peer) }
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -158,7 +156,7 @@ impl AsyncRead for Connection {
         if let Err(error) = &read
             && tls_error(error).is_some()
         {
-            tracing::warn!(peer = %self.peer, reason = %in_words(error), "a connection failed");
+            tracing::warn!(peer = %self.peer.address, reason = %in_words(error), "a connection failed");
         }
         read?;
         Poll::Ready(self.hear(into.filled().get(before..).unwrap_or_default()))

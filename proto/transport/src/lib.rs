@@ -17,6 +17,7 @@ pub mod client;
 pub mod config;
 pub mod credentials;
 pub mod limits;
+mod peer;
 pub mod security;
 pub mod server;
 
@@ -28,6 +29,7 @@ mod wire;
 pub use client::{ConnectError, connect};
 pub use credentials::{TlsError, TlsFile, TlsFiles};
 pub use limits::Limits;
+pub use peer::{ClientIdentity, Peer};
 pub use security::Security;
 pub use server::{ListenError, ListenOptions, Server};
 

@@ -90,6 +90,33 @@ async fn a_connection_too_many_is_closed_and_has_a_place_once_another_leaves() {
 }
 
 #[tokio::test]
+async fn i11_a_client_with_as_many_connections_as_it_may_have_leaves_room_for_others() {
+    let ca = common::Ca::new("one");
+    let limits = Limits { connections_per_client_max: 2, ..Limits::default() };
+    let server = Running::start(&ca.security(), limits).await;
+    let address = server.address.to_string();
+    let (ann, bob) = (ca.security_of("ann"), ca.security_of("bob"));
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = HealthClient::new(connect(&address, &ann).unwrap());
+        client.check(HealthCheckRequest::default()).await.unwrap();
+        clients.push(client);
+    }
+    call(&address, &ann).await.unwrap_err();
+    logged(&["WARN", "its client has as many as it may have", "CN=ann"]).await;
+    for _ in 0..3 {
+        call(&address, &bob).await.unwrap();
+    }
+    clients.pop();
+    let comes_in = async {
+        while call(&address, &ann).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, comes_in).await.expect("its place is free");
+}
+
+#[tokio::test]
 async fn a_stream_too_many_waits_at_its_client_and_goes_on_once_another_ends() {
     let limits = Limits { streams_per_connection_max: 2, ..Limits::default() };
     let server = Running::start(&Security::none(), limits).await;

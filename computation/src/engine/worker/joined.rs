@@ -7,6 +7,7 @@
 //! I1: an assignment that comes late, twice or from a deposed injector harms nobody, as the take-over requires the
 //! journal's entry and a sequencer larger than the fence's.
 
+use super::ingest::IngestLimits;
 use super::serving::for_outside;
 use super::{EngineOptions, PipelineFailed, Running, Shared, StartError, open};
 use crate::engine::authority::Authority;
@@ -41,6 +42,8 @@ pub struct WorkerOptions {
     pub security: Security,
     /// The computations that it runs, by name; `None`: all.
     pub computations: Option<Vec<String>>,
+    /// How much it takes from one client outside.
+    pub ingest: IngestLimits,
 }
 
 /// Why a worker could not start.
@@ -136,7 +139,7 @@ impl JoinedWorker {
         let (events, received) = mpsc::unbounded_channel();
         let (drain, drained) = watch::channel(false);
         let stop = CancellationToken::new();
-        let routes = for_outside(&shared, process_number, &stop)
+        let routes = for_outside(&shared, process_number, options.ingest, &stop)
             .add_service(DeliveryService::server(identity.clone(), shared.router.clone()));
         let peers = Peers::new(identity, options.security, shared.router.clone());
         let host = Host { shared: shared.clone(), session: session.clone(), peers, drain };

@@ -1,7 +1,7 @@
 //! What a worker answers to those outside of the pipeline, the same for one that has joined and for an engine with its
 //! injector in the same process: records from outside, and a look at what is kept.
 
-use super::ingest::IngestService;
+use super::ingest::{IngestLimits, IngestService};
 use super::inspect::InspectService;
 use super::local_authority::LocalAuthority;
 use super::{Engine, Shared};
@@ -15,7 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 /// The services for those outside, until `stop`. `process` is unique to this process.
-pub(super) fn for_outside(shared: &Arc<Shared>, process: u128, stop: &CancellationToken) -> Routes {
+pub(super) fn for_outside(
+    shared: &Arc<Shared>,
+    process: u128,
+    limits: IngestLimits,
+    stop: &CancellationToken,
+) -> Routes {
     let gateway = Gateway::start(
         shared.router.clone(),
         shared.options.clock.clone(),
@@ -26,6 +31,7 @@ pub(super) fn for_outside(shared: &Arc<Shared>, process: u128, stop: &Cancellati
     Routes::new(InspectService::server(shared.clone())).add_service(IngestService::server(
         shared.clone(),
         gateway,
+        limits,
         stop.clone(),
     ))
 }
@@ -45,12 +51,17 @@ impl Engine {
     ///
     /// # Errors
     /// [`ListenError`].
-    pub async fn listen(&self, options: &ListenOptions) -> Result<Listening, ListenError> {
+    pub async fn listen(
+        &self,
+        options: &ListenOptions,
+        limits: IngestLimits,
+    ) -> Result<Listening, ListenError> {
         let server = Server::bind(options).await?;
         let (address, stop) = (server.address(), CancellationToken::new());
         let process = (self.shared.options.tokens)().0;
         let authority = LocalAuthority::new(self, address, process);
-        let routes = for_outside(&self.shared, process, &stop).add_service(InjectorServer::new(authority));
+        let routes =
+            for_outside(&self.shared, process, limits, &stop).add_service(InjectorServer::new(authority));
         let (serving, failed) = (server.serve(routes, stop.clone()), self.shared.clone());
         let serving = tokio::spawn(async move {
             if let Err(error) = serving.await {
