@@ -51,8 +51,11 @@ impl Ca {
 #[test]
 fn a_client_with_a_certificate_appends_and_one_without_or_of_another_ca_does_not() {
     let (ca, other) = (Ca::new(), Ca::new());
-    let services =
-        Services::start_secured(vec![Arc::new(WallClock); 2], ca.give("workers"), IngestLimits::default());
+    let services = Services::start_secured(
+        vec![Arc::new(WallClock), Arc::new(WallClock)],
+        ca.give("workers"),
+        IngestLimits::default(),
+    );
     let client = |security: Security| {
         IngestClient::connect(services.addresses(), "orders", "ann").unwrap().secured(security)
     };
