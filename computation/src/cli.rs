@@ -36,10 +36,13 @@ pub use pelton_transport::config;
 pub use pelton_transport::config::{ConfigError, parse};
 pub use worker::{WorkerArgs, WorkerError, worker};
 
+use crate::engine::worker::IngestLimits;
 use crate::local::{self, LocalOptions, Outcome};
 use crate::pipeline::Pipeline;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use pelton_transport::config::{SecurityArgs, SecurityArgsError, ServingArgs};
 use std::error::Error;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -50,7 +53,7 @@ const EXIT_STOPPED: u8 = 130;
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the whole pipeline in this process.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Join the pipeline that an injector leads, and run what it assigns.
     Worker(Box<WorkerArgs>),
     /// Show the computations and streams.
@@ -63,6 +66,30 @@ pub struct RunArgs {
     /// Where state is kept: embedded:PATH, memory:, remote:HOST:PORT or fdb:CLUSTER_FILE.
     #[arg(long, value_name = "URL")]
     pub store: String,
+
+    /// Take records from outside at this address, and answer the command pelton there; without it, nothing listens.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+
+    /// How connections are secured: those of others to this process, and its own to a store.
+    #[command(flatten)]
+    pub security: SecurityArgs,
+
+    /// How much it takes on.
+    #[command(flatten)]
+    pub serving: ServingArgs,
+
+    /// How much it takes from one client.
+    #[command(flatten)]
+    pub ingest: IngestLimits,
+}
+
+impl RunArgs {
+    fn options(&self) -> Result<LocalOptions, SecurityArgsError> {
+        let security = self.security.security()?;
+        let listen = self.listen.map(|address| self.serving.listen(address, &security));
+        Ok(LocalOptions { listen, security, ingest: self.ingest, ..LocalOptions::new(&self.store) })
+    }
 }
 
 /// The arguments of `graph`.
@@ -125,7 +152,7 @@ where
 pub async fn perform(pipeline: Pipeline, command: Command) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     match command {
         Command::Run(arguments) => {
-            let summary = local::run(pipeline, LocalOptions::new(arguments.store)).await?;
+            let summary = local::run(pipeline, arguments.options()?).await?;
             println!("{summary}");
             let finished = summary.outcome == Outcome::Finished;
             Ok(if finished { ExitCode::SUCCESS } else { ExitCode::from(EXIT_STOPPED) })

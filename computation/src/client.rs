@@ -7,7 +7,8 @@ use bytes::Bytes;
 use pelton_domain::EventTime;
 use pelton_proto::ingest::ingest_client::IngestClient as Calls;
 use pelton_proto::ingest::{AppendRequest, AppendResponse, FinishRequest, IngestRecord};
-use pelton_transport::{ConnectError, Security, connect};
+use pelton_transport::connect;
+pub use pelton_transport::{ConnectError, Security, TlsError, TlsFiles};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -82,8 +83,8 @@ struct Call {
 }
 
 impl IngestClient {
-    /// A client named `client`, 1 to 64 bytes, of workers at `addresses`, each HOST:PORT, in plaintext. It connects
-    /// when there is something to append.
+    /// A client named `client`, 1 to 64 bytes, of workers at `addresses`, each HOST:PORT; in plaintext, unless it is
+    /// [`Self::secured`]. It connects when there is something to append.
     ///
     /// # Errors
     /// [`IngestError::Connect`] and [`IngestError::NoWorker`].
@@ -98,6 +99,13 @@ impl IngestClient {
         }
         let security = Security::none();
         Ok(Self { addresses, security, stream: stream.into(), client: client.into(), turn: 0, call: None })
+    }
+
+    /// The same client, over connections that `security` secures: see [`SecurityArgs`](crate::cli::config::SecurityArgs)
+    /// for the options of a program.
+    #[must_use]
+    pub fn secured(self, security: Security) -> Self {
+        Self { security, call: None, ..self }
     }
 
     /// Appends records in order, and returns when all are durable.

@@ -27,6 +27,13 @@ pub trait Codec<T>: Send + Sync + 'static {
     /// # Errors
     /// [`CodecError`] where the bytes are no `T`.
     fn decode(bytes: &Bytes) -> Result<T, CodecError>;
+
+    /// The value in `bytes` as JSON, for people who look at state from outside; `None` where they are no `T`, or the
+    /// codec cannot show it.
+    fn show(bytes: &Bytes) -> Option<String> {
+        let _ = bytes;
+        None
+    }
 }
 
 /// A value that could not be encoded, or bytes that could not be decoded.
@@ -70,6 +77,10 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Postcard {
             Err(CodecError::new::<T>("postcard", "decode", format!("{} bytes are left over", rest.len())))
         }
     }
+
+    fn show(bytes: &Bytes) -> Option<String> {
+        serde_json::to_string(&<Self as Codec<T>>::decode(bytes).ok()?).ok()
+    }
 }
 
 /// serde through JSON.
@@ -86,6 +97,10 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
 
     fn decode(bytes: &Bytes) -> Result<T, CodecError> {
         serde_json::from_slice(bytes).map_err(|e| CodecError::new::<T>("json", "decode", e))
+    }
+
+    fn show(bytes: &Bytes) -> Option<String> {
+        serde_json::to_string(&<Self as Codec<T>>::decode(bytes).ok()?).ok()
     }
 }
 
@@ -119,6 +134,10 @@ impl Codec<Bytes> for Raw {
     fn decode(bytes: &Bytes) -> Result<Bytes, CodecError> {
         Ok(bytes.clone())
     }
+
+    fn show(bytes: &Bytes) -> Option<String> {
+        show_text(bytes)
+    }
 }
 
 impl Codec<Vec<u8>> for Raw {
@@ -131,6 +150,16 @@ impl Codec<Vec<u8>> for Raw {
     fn decode(bytes: &Bytes) -> Result<Vec<u8>, CodecError> {
         Ok(bytes.to_vec())
     }
+
+    fn show(bytes: &Bytes) -> Option<String> {
+        show_text(bytes)
+    }
+}
+
+/// Bytes that are text, as a JSON string.
+fn show_text(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok().filter(|text| !text.chars().any(char::is_control))?;
+    serde_json::to_string(text).ok()
 }
 
 #[cfg(test)]
@@ -158,7 +187,22 @@ mod tests {
             let _ = <Postcard as Codec<(u64, String)>>::decode(&bytes);
             let _ = <Json as Codec<(u64, String)>>::decode(&bytes);
             let _ = <Prost as Codec<String>>::decode(&bytes);
+            let _ = <Postcard as Codec<(u64, String)>>::show(&bytes);
+            let _ = <Raw as Codec<Bytes>>::show(&bytes);
         }
+    }
+
+    #[test]
+    fn a_value_is_shown_as_json_where_its_codec_knows_how() {
+        let value = (7u64, "x\"y".to_owned(), vec![1u8, 2]);
+        let shown = r#"[7,"x\"y",[1,2]]"#;
+        let postcard = Postcard::encode(&value).unwrap();
+        assert_eq!(<Postcard as Codec<(u64, String, Vec<u8>)>>::show(&postcard).unwrap(), shown);
+        assert_eq!(<Postcard as Codec<(u64, String, Vec<u8>)>>::show(&Bytes::from_static(&[1])), None);
+        let json = Json::encode(&value).unwrap();
+        assert_eq!(<Json as Codec<(u64, String, Vec<u8>)>>::show(&json).unwrap(), shown);
+        assert_eq!(<Raw as Codec<Bytes>>::show(&Bytes::from_static(b"EWR")).unwrap(), "\"EWR\"");
+        assert_eq!(<Raw as Codec<Bytes>>::show(&Bytes::from_static(&[0, 255])), None);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::codec::{Codec, Postcard, Prost};
 use crate::pipeline::{ErasedStep, IntoSteps, RetryPolicy, Step};
 use crate::stream::Stream;
 use append::Append;
+pub(crate) use append::IDS;
 use clock::ArrivalClock;
 use std::time::Duration;
 

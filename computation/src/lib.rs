@@ -46,8 +46,8 @@ pub use engine::clock::{Clock, ClockHandle, ManualClock, WallClock};
 pub use engine::interval::IntervalOptions;
 pub use engine::router::{MailFate, MailFault, MailKind};
 pub use engine::worker::{
-    ComputationStatus, DeadLetterError, Engine, EngineOptions, JoinError, JoinedWorker, PipelineFailed,
-    PipelineStatus, ReshapeFailed, StartError, StoredDeadLetter, WorkerOptions,
+    ComputationStatus, DeadLetterError, Engine, EngineOptions, IngestLimits, JoinError, JoinedWorker,
+    Listening, PipelineFailed, PipelineStatus, ReshapeFailed, StartError, StoredDeadLetter, WorkerOptions,
 };
 pub use failure::Failure;
 pub use ingest::Ingest;

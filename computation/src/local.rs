@@ -7,16 +7,18 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Run again on the same store, it goes on where it was, whatever ended it.
+//! Run again on the same store, it goes on where it was, whatever ended it. Where it is told to listen, it takes records
+//! from outside and answers the command `pelton`.
 
 mod progress;
 mod summary;
 
 pub use summary::{Outcome, Summary};
 
-use crate::engine::worker::{Engine, EngineOptions, PipelineFailed, StartError};
+use crate::engine::worker::{Engine, EngineOptions, IngestLimits, Listening, PipelineFailed, StartError};
 use crate::pipeline::Pipeline;
 use pelton_statestore::{OpenError, StoreHandle};
+use pelton_transport::{ListenError, ListenOptions, Security};
 use progress::Reporter;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -32,6 +34,12 @@ pub struct LocalOptions {
     pub progress: Progress,
     /// Whether the store may hold other pipelines too.
     pub share_store: bool,
+    /// Where it takes records from outside and is asked how far it is; `None`: nowhere.
+    pub listen: Option<ListenOptions>,
+    /// How much it takes there from one client.
+    pub ingest: IngestLimits,
+    /// How it connects to the store, where another process serves that.
+    pub security: Security,
 }
 
 impl LocalOptions {
@@ -43,6 +51,9 @@ impl LocalOptions {
             engine: EngineOptions::default(),
             progress: Progress::Auto,
             share_store: false,
+            listen: None,
+            ingest: IngestLimits::default(),
+            security: Security::none(),
         }
     }
 }
@@ -70,6 +81,9 @@ pub enum RunError {
     /// The pipeline could not be started on it.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// It cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// It cannot go on. What is committed stays; another run goes on from there.
     #[error(transparent)]
     Failed(#[from] PipelineFailed),
@@ -83,7 +97,7 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`]. Whatever it is, nothing that was committed is lost.
 pub async fn run(pipeline: Pipeline, options: LocalOptions) -> Result<Summary, RunError> {
-    let store = crate::store::open(&options.store).await?;
+    let store = crate::store::open_secured(&options.store, &options.security).await?;
     run_on(pipeline, store, options).await
 }
 
@@ -100,10 +114,17 @@ pub async fn run_on(
         crate::engine::worker::refuse_other_pipelines(&store, pipeline.name()).await?;
     }
     let clock = options.engine.clock.clone();
-    let engine = Engine::start(pipeline, store, options.engine).await?;
+    let engine = Engine::start(pipeline, store, options.engine.clone()).await?;
     engine.started().await?;
+    let listening = match &options.listen {
+        Some(listen) => Some(engine.listen(listen, options.ingest).await?),
+        None => None,
+    };
     let (began, before) = (clock.now(), engine.recovered());
     let mut reporter = Reporter::new(shown(options.progress), engine.name(), before.clone());
+    if let Some(listening) = &listening {
+        reporter.say(&format!("listens at {}", listening.address()));
+    }
     // One listener for the whole run, so that no signal falls between two turns.
     let mut interrupt = std::pin::pin!(interrupted());
     let outcome = loop {
@@ -119,7 +140,7 @@ pub async fn run_on(
     let after = engine.status();
     reporter.end();
     tokio::select! {
-        () = engine.stop() => {}
+        () = end(listening, engine) => {}
         () = interrupted() => return Err(RunError::Interrupted),
     }
     let elapsed = clock.now().as_micros().saturating_sub(began.as_micros());
@@ -129,6 +150,14 @@ pub async fn run_on(
         after,
         elapsed: Duration::from_micros(u64::try_from(elapsed).unwrap_or(0)),
     })
+}
+
+/// Nobody is answered any more, then what has begun is committed.
+async fn end(listening: Option<Listening>, engine: Engine) {
+    if let Some(listening) = listening {
+        listening.stop().await;
+    }
+    engine.stop().await;
 }
 
 fn shown(progress: Progress) -> Progress {

@@ -17,7 +17,7 @@ mod cell;
 mod collections;
 mod single;
 
-pub use cell::{CellKind, CellSpec, Migration, StateCell};
+pub use cell::{CellKind, CellSpec, Migration, Show, Shows, StateCell};
 pub use collections::{Bag, List, ListPosition, Map, Set};
 pub use single::{Combiner, Combining, Value};
 

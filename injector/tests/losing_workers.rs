@@ -144,7 +144,7 @@ async fn a_worker_that_never_reads_is_cut_off_and_others_go_on() {
     injector.leads().await;
     // It claims what it has not, again and again, and never reads that it is to stop.
     let (sender, requests) = tokio::sync::mpsc::channel(64);
-    let hello = proto::WorkerMessage { kind: Some(Kind::Hello(hello(&store, "deaf"))) };
+    let hello = proto::WorkerMessage { kind: Some(Kind::Hello(hello(&store, "deaf"))), clock_us: None };
     sender.send(hello).await.unwrap();
     let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
     let response = injector.client().join(requests).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_worker_that_never_reads_is_cut_off_and_others_go_on() {
     let bogus = proto::IntervalId { computation: 1, first_position: 1, last_position: 2, sequencer: 9 };
     let running = Kind::Running(proto::Running { intervals: vec![bogus; 2_000] });
     let flood = tokio::spawn(async move {
-        let message = proto::WorkerMessage { kind: Some(running) };
+        let message = proto::WorkerMessage { kind: Some(running), clock_us: None };
         while sender.send(message.clone()).await.is_ok() {}
     });
     let other = join(&store, &injector, "b", GOOD).await;

@@ -6,6 +6,8 @@ the same ids, to the next worker.
     pip install grpcio grpcio-reflection
     python ingest.py HOST:PORT,.. STREAM CLIENT --key FIELD [--finish] < LINES
 
+With --tls-cert, --tls-key and --tls-ca it speaks mutual TLS.
+
 The id of a record is the number of its line, so the same input under the same client name is appended once, however often
 this is run.
 """
@@ -27,21 +29,15 @@ ATTEMPTS_MAX = 60
 ANSWER_WAIT_S_MAX = 30
 
 
-class _ReflectionV1(grpc.StreamStreamClientInterceptor):
-    """The package speaks v1alpha, and workers v1: the messages are the same, the service has another name."""
-
-    def intercept_stream_stream(self, continuation, details, requests):
-        method = details.method.replace("grpc.reflection.v1alpha.", "grpc.reflection.v1.")
-        return continuation(details._replace(method=method), requests)
-
-
 class Worker:
     """The ingest service at one address, as its reflection describes it."""
 
-    def __init__(self, address):
-        self.channel = grpc.insecure_channel(address)
-        described = grpc.intercept_channel(self.channel, _ReflectionV1())
-        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(described))
+    def __init__(self, address, credentials):
+        if credentials is None:
+            self.channel = grpc.insecure_channel(address)
+        else:
+            self.channel = grpc.secure_channel(address, credentials)
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
         methods = pool.FindServiceByName(SERVICE).methods_by_name
         self.append_request, self.append = self._method(methods["Append"], self.channel.stream_stream)
         self.finish_request, self.finish = self._method(methods["Finish"], self.channel.unary_unary)
@@ -81,12 +77,12 @@ def batches_of(records):
         yield batch
 
 
-def retried(addresses, attempt):
+def retried(addresses, credentials, attempt):
     """Does `attempt` with one worker after another until it succeeds; the next time begins with that one."""
     for number in range(ATTEMPTS_MAX):
         address = addresses[0]
         try:
-            return attempt(Worker(address))
+            return attempt(Worker(address, credentials))
         except grpc.RpcError as error:
             again = (
                 grpc.StatusCode.UNAVAILABLE,
@@ -102,7 +98,7 @@ def retried(addresses, attempt):
     raise SystemExit(f"no worker of {', '.join(addresses)} took it")
 
 
-def append_all(addresses, stream, client, batches):
+def append_all(addresses, credentials, stream, client, batches):
     appended = 0
     for batch in batches:
 
@@ -111,8 +107,21 @@ def append_all(addresses, stream, client, batches):
             (answer,) = worker.append(iter([request]), timeout=ANSWER_WAIT_S_MAX)
             return answer.records
 
-        appended += retried(addresses, attempt)
+        appended += retried(addresses, credentials, attempt)
     return appended
+
+
+def credentials_of(arguments):
+    files = (arguments.tls_ca, arguments.tls_key, arguments.tls_cert)
+    if not any(files):
+        return None
+    if not all(files):
+        raise SystemExit("for TLS, --tls-cert, --tls-key and --tls-ca are given together")
+    contents = []
+    for name in files:
+        with open(name, "rb") as file:
+            contents.append(file.read())
+    return grpc.ssl_channel_credentials(*contents)
 
 
 def main():
@@ -122,14 +131,18 @@ def main():
     parser.add_argument("client", help="the name under which ids are unique")
     parser.add_argument("--key", required=True, help="the field that is the key")
     parser.add_argument("--finish", action="store_true", help="say that no more records come, from anybody")
+    for name, what in (("cert", "this client's certificate"), ("key", "its key"), ("ca", "the CA of the workers")):
+        parser.add_argument(f"--tls-{name}", help=f"{what}, a PEM file")
     arguments = parser.parse_args()
+    credentials = credentials_of(arguments)
     addresses = arguments.addresses.split(",")
     batches = batches_of(records_of(sys.stdin, arguments.key))
-    appended = append_all(addresses, arguments.stream, arguments.client, batches)
+    appended = append_all(addresses, credentials, arguments.stream, arguments.client, batches)
     print(f"{appended} records are durable")
     if arguments.finish:
         retried(
             addresses,
+            credentials,
             lambda worker: worker.finish(worker.finish_request(stream=arguments.stream), timeout=ANSWER_WAIT_S_MAX),
         )
         print(f"{arguments.stream} is finished")

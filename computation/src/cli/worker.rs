@@ -1,6 +1,8 @@
 //! The command `worker`.
 
-use crate::engine::worker::{EngineOptions, JoinError, JoinedWorker, PipelineFailed, WorkerOptions};
+use crate::engine::worker::{
+    EngineOptions, IngestLimits, JoinError, JoinedWorker, PipelineFailed, WorkerOptions,
+};
 use crate::pipeline::Pipeline;
 use clap::Args;
 use pelton_injector::Worker;
@@ -47,6 +49,10 @@ pub struct WorkerArgs {
     /// How much it takes on.
     #[command(flatten)]
     pub serving: ServingArgs,
+
+    /// How much it takes from one client outside.
+    #[command(flatten)]
+    pub ingest: IngestLimits,
 }
 
 /// Why a worker ended without having been drained or stopped.
@@ -82,6 +88,7 @@ pub async fn worker(pipeline: Pipeline, arguments: &WorkerArgs) -> Result<(), Wo
         advertise: arguments.advertise.clone(),
         security,
         computations: arguments.computations.clone(),
+        ingest: arguments.ingest,
     };
     let worker = JoinedWorker::start(pipeline, store, options).await?;
     println!("worker {} listens at {}", arguments.name, worker.address());

@@ -4,6 +4,7 @@
 //! injector's to keep; an injector elsewhere is told and heard through a [`Session`].
 
 use super::channel::Party;
+use super::ids::IdCeiling;
 use super::session::Session;
 use super::worker::IntervalStatus;
 use pelton_domain::{KeyInterval, Sequencer};
@@ -25,6 +26,14 @@ impl Authority {
         match self {
             Self::Here(injector, _) => injector.graph(),
             Self::Joined(session) => session.graph(),
+        }
+    }
+
+    /// How late an id may be (I6).
+    pub(crate) fn id_ceiling(&self) -> IdCeiling {
+        match self {
+            Self::Here(..) => IdCeiling::none(),
+            Self::Joined(session) => session.id_ceiling().clone(),
         }
     }
 

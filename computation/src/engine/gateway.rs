@@ -17,7 +17,7 @@ use bytes::Bytes;
 use pelton_domain::{
     CommitNumber, EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, Record, Sequencer, SystemTime,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -38,8 +38,17 @@ struct Job {
     computation: u32,
     key: Key,
     values: Vec<Bytes>,
-    done: oneshot::Sender<()>,
+    done: oneshot::Sender<Taken>,
     room: OwnedSemaphorePermit,
+}
+
+/// What became of records that are acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// They were in time: they are durable.
+    InTime,
+    /// Their computation's input has ended: those that it had not taken in before were too late.
+    PerhapsLate,
 }
 
 /// This process does not take records any more.
@@ -76,6 +85,7 @@ impl Gateway {
             ids: IdClock::new(me.sequencer, SystemTime::ZERO),
             next: CommitNumber(1),
             waiting: BTreeMap::new(),
+            ended: HashSet::new(),
         };
         tokio::spawn(task.run(waiting, mail, stop));
         Self { jobs, room: Arc::new(Semaphore::new(UNDER_WAY_BYTES_MAX as usize)) }
@@ -90,7 +100,7 @@ impl Gateway {
         computation: u32,
         key: Key,
         values: Vec<Bytes>,
-    ) -> Result<oneshot::Receiver<()>, Closed> {
+    ) -> Result<oneshot::Receiver<Taken>, Closed> {
         let weight = values.iter().map(|value| value.len() + key.as_bytes().len() + 128).sum::<usize>();
         let weight = u32::try_from(weight).unwrap_or(u32::MAX).min(UNDER_WAY_BYTES_MAX);
         let room = self.room.clone().acquire_many_owned(weight).await.map_err(|_| Closed)?;
@@ -107,6 +117,12 @@ fn sequencer(process: u128) -> Sequencer {
     Sequencer::new(low).unwrap_or(Sequencer::MIN)
 }
 
+struct Waiting {
+    computation: u32,
+    told: oneshot::Sender<Taken>,
+    _room: OwnedSemaphorePermit,
+}
+
 struct Task {
     me: Party,
     router: Router,
@@ -116,7 +132,9 @@ struct Task {
     ids: IdClock,
     next: CommitNumber,
     /// Who is to be told, and the room that is then free again.
-    waiting: BTreeMap<ChunkId, (oneshot::Sender<()>, OwnedSemaphorePermit)>,
+    waiting: BTreeMap<ChunkId, Waiting>,
+    /// Computations of which an interval has said that its input is at its end.
+    ended: HashSet<u32>,
 }
 
 impl Task {
@@ -162,7 +180,8 @@ impl Task {
             Production { producer_key: Key::new(Bytes::new()), item: Item { stream: OUTSIDE_STREAM, record } }
         };
         let productions = job.values.into_iter().map(production).collect();
-        self.waiting.insert(id, (job.done, job.room));
+        let waiting = Waiting { computation: job.computation, told: job.done, _room: job.room };
+        self.waiting.insert(id, waiting);
         let routes = To { table, consumer: [job.computation] };
         self.outbox.add(id, Vec::new(), productions, 0, &routes, now);
     }
@@ -170,7 +189,12 @@ impl Task {
     fn take_mail(&mut self, mail: Mail) {
         let now = self.clock.now();
         match mail {
-            Mail::Acknowledge { from, epoch, number } => self.outbox.acknowledged(from, epoch, number, now),
+            Mail::Acknowledge { from, epoch, number, at_end } => {
+                if at_end {
+                    self.ended.insert(from.address.computation);
+                }
+                self.outbox.acknowledged(from, epoch, number, now);
+            }
             Mail::Refuse { from, epoch } => self.outbox.refused(from, epoch, now),
             // Nobody sends records to the outside.
             Mail::Deliver { .. } => {}
@@ -181,9 +205,11 @@ impl Task {
     fn go_on(&mut self, table: &RouteTable, now: ProcessingTime) {
         let (done, _) = self.outbox.removable();
         for id in &done {
-            if let Some((told, _)) = self.waiting.remove(id) {
+            if let Some(Waiting { computation, told, .. }) = self.waiting.remove(id) {
+                let ended = self.ended.contains(&computation);
+                let taken = if ended { Taken::PerhapsLate } else { Taken::InTime };
                 // The call has ended without waiting for it: the records stay.
-                let _ = told.send(());
+                let _ = told.send(taken);
             }
         }
         self.outbox.removed(&done);

@@ -6,7 +6,7 @@
 use super::channel::Party;
 use super::clock::ClockHandle;
 use super::dedup::{Dedup, PackedEntry, unpack};
-use super::ids::IdClock;
+use super::ids::{IdCeiling, IdClock};
 use super::interval::IntervalOptions;
 use super::interval::calls::read_parked;
 use super::interval::core::Core;
@@ -28,6 +28,8 @@ pub(crate) struct Recovery<'a> {
     pub(crate) clock: &'a ClockHandle,
     /// No id may be assigned before this: what has been announced of this pipeline (I6).
     pub(crate) id_floor: SystemTime,
+    /// And none after this.
+    pub(crate) id_ceiling: IdCeiling,
 }
 
 impl Recovery<'_> {
@@ -39,7 +41,8 @@ impl Recovery<'_> {
             self.spec.clone(),
             self.keys.clone(),
             self.store.clone(),
-            IdClock::new(reign.sequencer(), fence.id_time_floor.max(self.id_floor)),
+            IdClock::new(reign.sequencer(), fence.id_time_floor.max(self.id_floor))
+                .below(self.id_ceiling.clone()),
             reign.next_commit(),
             fence.input_watermark,
             self.options.cache_bytes_max,

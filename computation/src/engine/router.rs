@@ -22,8 +22,9 @@ use tokio::sync::{mpsc, watch};
 pub(crate) enum Mail {
     /// Records.
     Deliver { from: Party, epoch: u64, number: u64, delivery: Delivery },
-    /// They are committed.
-    Acknowledge { from: Party, epoch: u64, number: u64 },
+    /// They are committed. Where the receiver's input is at its end, a record from outside may have come too late
+    /// for it: who sent it looks whether it was taken in.
+    Acknowledge { from: Party, epoch: u64, number: u64, at_end: bool },
     /// Something before them is missing: send everything again.
     Refuse { from: Party, epoch: u64 },
 }

@@ -17,6 +17,7 @@ pub(crate) mod wire;
 pub(crate) use link::{JoinOptions, Link};
 
 use super::channel::Party;
+use super::ids::IdCeiling;
 use super::worker::IntervalStatus;
 use pelton_domain::{KeyInterval, Sequencer};
 use pelton_injector::{Announced, AnnouncedTable, Assigned, Graph, IntervalReport};
@@ -58,6 +59,7 @@ impl std::fmt::Debug for Session {
 
 struct Inner {
     graph: Arc<Graph>,
+    id_ceiling: IdCeiling,
     tables: watch::Sender<Arc<AnnouncedTable>>,
     runs: Mutex<Runs>,
     /// There is something to report.
@@ -85,6 +87,7 @@ impl Session {
         let (control, sending) = mpsc::unbounded_channel();
         let inner = Inner {
             graph,
+            id_ceiling: IdCeiling::none(),
             tables: watch::Sender::new(Arc::new(AnnouncedTable::new(Sequencer::MIN, []))),
             runs: Mutex::default(),
             news: Notify::new(),
@@ -96,6 +99,10 @@ impl Session {
 
     pub(crate) fn graph(&self) -> &Arc<Graph> {
         &self.inner.graph
+    }
+
+    pub(crate) fn id_ceiling(&self) -> &IdCeiling {
+        &self.inner.id_ceiling
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<AnnouncedTable>> {

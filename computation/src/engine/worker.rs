@@ -9,6 +9,7 @@
 //! | [`control`], [`dead_letters`], [`status`] | what can be asked of it |
 //! | [`inspect`] | what can be asked from outside |
 //! | [`ingest`] | records from outside |
+//! | [`serving`], [`local_authority`] | the services of those two for whoever asks, and an engine's own |
 
 pub(crate) mod by_hand;
 mod control;
@@ -17,15 +18,19 @@ mod engine;
 mod ingest;
 mod inspect;
 mod joined;
+mod local_authority;
 mod open;
+mod serving;
 mod status;
 
 pub use control::{PipelineFailed, ReshapeFailed};
 pub use dead_letters::{DeadLetterError, StoredDeadLetter};
 pub use engine::Engine;
+pub use ingest::IngestLimits;
 pub use joined::{JoinError, JoinedWorker, WorkerOptions};
 pub use open::StartError;
 pub(crate) use open::refuse_other_pipelines;
+pub use serving::Listening;
 pub use status::{ComputationStatus, PipelineStatus};
 pub(crate) use status::{Figures, IntervalStatus};
 
@@ -333,6 +338,7 @@ impl Shared {
             options: self.options.interval,
             clock: &self.options.clock,
             id_floor: id_floor(&self.authority.announced()),
+            id_ceiling: self.authority.id_ceiling(),
         };
         let table = self.router.table();
         let core = match recovery.recover(&reign, &*table).await {

@@ -1,5 +1,8 @@
 //! The computation keyed by client: a record whose id is new is emitted, any other is known (I6).
 //!
+//! What comes after the end of the stream is dropped here and its id not kept: that is how the service which waits for
+//! the answer finds out, and refuses it (I10).
+//!
 //! An id is an entry of the client's state that expires; the engine's sweep removes it. There is no timer for that,
 //! so that a finished stream has nothing left to wait for.
 
@@ -14,6 +17,9 @@ use pelton_domain::{EventTime, Key};
 use pelton_proto::ingest::IngestRecord;
 use std::time::Duration;
 
+/// The cell that keeps the ids: a set of them as they came.
+pub(crate) const IDS: &str = "ids";
+
 pub(super) struct Append<T, C> {
     stream: Stream<T, C>,
     /// The same stream, for values that are encoded already.
@@ -27,7 +33,7 @@ impl<T, C> Append<T, C> {
     }
 
     const fn ids(&self) -> Set<Bytes, Raw> {
-        Set::new("ids").expires_after(self.horizon)
+        Set::new(IDS).expires_after(self.horizon)
     }
 }
 
@@ -50,14 +56,13 @@ impl<T: 'static, C: Codec<T>> Computation for Append<T, C> {
         if ids.contains(cx, &id).await? {
             return Ok(());
         }
+        if cx.input_watermark() == EventTime::MAX {
+            return Ok(());
+        }
         ids.insert(cx, &id)?;
         // The time of arrival is that of the call: so it is never behind the watermark, however long the way was.
         let now = EventTime::from_micros(cx.now().as_micros());
         let event_time = event_time_us.map_or(now, EventTime::from_micros);
-        if cx.input_watermark() == EventTime::MAX {
-            let reason = "the stream is finished: nothing reads it any more";
-            return cx.dead_letter(value, reason, event_time);
-        }
         cx.emit(&self.encoded, Key::new(key), event_time, &value)
     }
 }

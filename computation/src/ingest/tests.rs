@@ -60,15 +60,16 @@ fn a_record_has_its_own_event_time_or_that_of_its_arrival() {
 }
 
 #[test]
-fn i10_what_comes_after_the_end_is_a_dead_letter() {
+fn i10_what_comes_after_the_end_is_not_taken_in_and_its_id_is_not_kept() {
     let (mut harness, outside) = appending(Duration::from_secs(60));
     harness.push(&outside, "ann", EventTime::MIN, &record("1", "before", None)).unwrap();
     harness.finish().unwrap();
     harness.push(&outside, "ann", EventTime::MIN, &record("2", "after", None)).unwrap();
+    harness.push(&outside, "ann", EventTime::MIN, &record("1", "again", None)).unwrap();
     assert_eq!(keys(&mut harness), ["before"]);
-    let letters = harness.dead_letters().unwrap();
-    assert_eq!(letters.len(), 1);
-    assert!(letters[0].error.contains("finished"), "{letters:?}");
+    assert!(harness.dead_letters().unwrap().is_empty(), "whoever sent it is told instead");
+    let ids: crate::Set<Bytes, Raw> = crate::Set::new(append::IDS).expires_after(Duration::from_secs(60));
+    assert_eq!(harness.set(&ids, "ann").unwrap(), [Bytes::from_static(b"1")]);
 }
 
 #[test]

@@ -35,6 +35,15 @@ impl Reporter {
         }
     }
 
+    /// Says something once.
+    pub(super) fn say(&self, line: &str) {
+        match &self.bar {
+            _ if self.shown == Progress::Off => {}
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
     pub(super) fn show(&mut self, status: &PipelineStatus, now: ProcessingTime) {
         if self.shown == Progress::Off {
             return;

@@ -50,6 +50,18 @@ pub struct Migration {
     pub upgrade: fn(&[u8]) -> Result<Vec<u8>, String>,
 }
 
+/// Shows stored bytes as JSON; `None` where they are none of its type.
+pub type Show = fn(&Bytes) -> Option<String>;
+
+/// How the entries of a cell are shown to people, as far as its types tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shows {
+    /// The place in a collection.
+    pub sub_key: Option<Show>,
+    /// The value.
+    pub value: Option<Show>,
+}
+
 /// A cell as declared.
 #[derive(Clone, Copy, Debug)]
 pub struct CellSpec {
@@ -63,13 +75,16 @@ pub struct CellSpec {
     pub migrations: &'static [Migration],
     /// How long after its last write an entry is dropped; `None`: never.
     pub expires_after: Option<Duration>,
+    /// How its entries are shown.
+    pub shows: Shows,
 }
 
 impl CellSpec {
     /// A cell of version 1 that never expires.
     #[must_use]
     pub const fn new(name: &'static str, kind: CellKind) -> Self {
-        Self { name, kind, version: 1, migrations: &[], expires_after: None }
+        let shows = Shows { sub_key: None, value: None };
+        Self { name, kind, version: 1, migrations: &[], expires_after: None, shows }
     }
 
     /// Whether there is a step from every version since `from`.

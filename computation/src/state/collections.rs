@@ -1,7 +1,7 @@
 //! Cells of many entries: bag, list, map and set. Each entry is a store entry of its own, so that a change
 //! writes only what it changes, and a large collection is read in pages.
 
-use super::cell::{CellKind, CellSpec, Migration, StateCell};
+use super::cell::{CellKind, CellSpec, Migration, Shows, StateCell};
 use super::single::cell_options;
 use crate::codec::{Codec, Postcard};
 use crate::context::Context;
@@ -60,6 +60,31 @@ collection! {
 collection! {
     /// Sub-keys.
     Set<K>, CellKind::Set
+}
+
+impl<T, C: Codec<T>> StateCell for Bag<T, C> {
+    fn spec(&self) -> CellSpec {
+        CellSpec { shows: Shows { sub_key: None, value: Some(C::show) }, ..self.spec }
+    }
+}
+
+impl<T, C: Codec<T>> StateCell for List<T, C> {
+    fn spec(&self) -> CellSpec {
+        CellSpec { shows: Shows { sub_key: None, value: Some(C::show) }, ..self.spec }
+    }
+}
+
+impl<K, V, C: Codec<K> + Codec<V>> StateCell for Map<K, V, C> {
+    fn spec(&self) -> CellSpec {
+        let shows = Shows { sub_key: Some(<C as Codec<K>>::show), value: Some(<C as Codec<V>>::show) };
+        CellSpec { shows, ..self.spec }
+    }
+}
+
+impl<K, C: Codec<K>> StateCell for Set<K, C> {
+    fn spec(&self) -> CellSpec {
+        CellSpec { shows: Shows { sub_key: Some(C::show), value: None }, ..self.spec }
+    }
 }
 
 impl<T: Send, C: Codec<T>> Bag<T, C> {

@@ -1,6 +1,6 @@
 //! Cells of one entry: a value, and an accumulator.
 
-use super::cell::{CellKind, CellSpec, Migration, StateCell};
+use super::cell::{CellKind, CellSpec, Migration, Shows, StateCell};
 use crate::codec::{Codec, Postcard};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -23,12 +23,6 @@ macro_rules! cell_options {
                 self.spec.version = version;
                 self.spec.migrations = migrations;
                 self
-            }
-        }
-
-        impl<$($p),*> StateCell for $cell<$($p),*> {
-            fn spec(&self) -> CellSpec {
-                self.spec
             }
         }
 
@@ -56,6 +50,12 @@ impl<T, C> Value<T, C> {
 }
 
 cell_options!(Value<T, C>);
+
+impl<T, C: Codec<T>> StateCell for Value<T, C> {
+    fn spec(&self) -> CellSpec {
+        CellSpec { shows: Shows { sub_key: None, value: Some(C::show) }, ..self.spec }
+    }
+}
 
 impl<T: Send, C: Codec<T>> Value<T, C> {
     /// The value; `None` where none was set, or it was cleared or has expired.
@@ -115,6 +115,12 @@ impl<A, C> Combining<A, C> {
 }
 
 cell_options!(Combining<A, C>);
+
+impl<A: Combiner, C: Codec<A::Accumulator>> StateCell for Combining<A, C> {
+    fn spec(&self) -> CellSpec {
+        CellSpec { shows: Shows { sub_key: None, value: Some(C::show) }, ..self.spec }
+    }
+}
 
 impl<A: Combiner, C: Codec<A::Accumulator>> Combining<A, C> {
     /// Combines `input` into the accumulator.

@@ -88,7 +88,7 @@ impl Before {
         while let Ok(mail) = self.mailbox.try_recv() {
             busy = true;
             match mail {
-                Mail::Acknowledge { from, epoch, number } => {
+                Mail::Acknowledge { from, epoch, number, .. } => {
                     self.outbox.acknowledged(from, epoch, number, now)
                 }
                 Mail::Refuse { from, epoch } => self.outbox.refused(from, epoch, now),
@@ -154,7 +154,7 @@ impl After {
                 Reception::Take => {
                     let new = delivery.items.iter().filter(|item| self.seen.insert(item.record.id));
                     self.arrived.extend(new.cloned());
-                    table.send(from, Mail::Acknowledge { from: me, epoch, number });
+                    table.send(from, Mail::Acknowledge { from: me, epoch, number, at_end: false });
                 }
                 Reception::Refuse => table.send(from, Mail::Refuse { from: me, epoch }),
                 Reception::Ignore => {}

@@ -7,7 +7,11 @@
     reason = "what fails here fails the test that called it"
 )]
 
+mod clocks;
+mod limits;
+mod local;
 mod pipeline;
+mod secured;
 mod services;
 
 use pelton::client::{IngestClient, IngestError, NewRecord};
@@ -51,9 +55,104 @@ fn i12_every_record_is_in_the_stream_once_and_in_order_through_retries() {
     services.until_done();
     let late = services.block_on(async {
         let mut late = IngestClient::connect(services.addresses(), "orders", "ann").unwrap();
-        late.append(vec![record(1)]).await
+        late.append(vec![record(9999)]).await
     });
     assert!(matches!(&late, Err(IngestError::Refused(why)) if why.contains("finished")), "{late:?}");
+}
+
+#[test]
+fn state_is_shown_as_the_types_of_its_cells_say() {
+    let services = Services::start(1);
+    services.block_on(async {
+        let mut ann = IngestClient::connect(services.addresses(), "orders", "ann").unwrap();
+        ann.append(vec![record(7), record(8)]).await.unwrap();
+        ann.finish().await.unwrap();
+    });
+    services.until_done();
+    let entry = |cell: &str, sub_key: &str, value: &str| (cell.into(), sub_key.into(), value.into());
+    assert_eq!(services.state("collect", "all"), [entry("came", "", "7"), entry("came", "", "8")]);
+    assert_eq!(
+        services.state("orders.ingest", "ann"),
+        [entry("ids", "\"7\"", ""), entry("ids", "\"8\"", "")]
+    );
+    assert_eq!(services.state("orders.clock", "clock"), [entry("finished", "", "true")]);
+}
+
+#[test]
+fn i10_after_the_end_what_is_new_is_refused_and_a_retry_is_answered_also_after_a_restart() {
+    let mut services = Services::start(2);
+    let ann = |addresses: Vec<String>| IngestClient::connect(addresses, "orders", "ann").unwrap();
+    services.block_on(async {
+        let mut ann = ann(services.addresses());
+        ann.append((0..100).map(record).collect()).await.unwrap();
+        ann.finish().await.unwrap();
+    });
+    services.until_done();
+    for restarts in 0..2 {
+        services.block_on(async {
+            let mut ann = ann(services.addresses());
+            ann.append((0..100).map(record).collect()).await.unwrap();
+            for late in [vec![record(100)], vec![record(5), record(100)]] {
+                let at = late.len() - 1;
+                let refused = ann.append(late).await;
+                let words = format!("is finished: record {at} of this request came after its end");
+                assert!(
+                    matches!(&refused, Err(IngestError::Refused(why)) if why.contains(&words)),
+                    "{refused:?}"
+                );
+            }
+            // Nothing of what was refused is known: it is refused again.
+            assert!(ann.append(vec![record(100)]).await.is_err());
+        });
+        assert_eq!(services.dead_letters("orders.ingest"), 0, "each was told, so none is kept");
+        if restarts == 0 {
+            services.restart_all();
+        }
+    }
+    assert_eq!(services.collected(1)["all"], (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn i10_whatever_races_with_the_end_is_in_the_stream_exactly_if_its_client_was_told_so() {
+    const CLIENTS: [&str; 4] = ["ann", "bob", "cyd", "dan"];
+    let services = Services::start(2);
+    let appending: Vec<_> = CLIENTS
+        .iter()
+        .enumerate()
+        .map(|(at, client)| {
+            let mut mine = services.addresses();
+            mine.rotate_left(at % 2);
+            let (told, durable) = tokio::sync::oneshot::channel();
+            services.spawn(async move {
+                let mut to = IngestClient::connect(mine, "orders", *client).unwrap();
+                let mut count = 0;
+                let refused = loop {
+                    match to.append(vec![of_client(client, count)]).await {
+                        Ok(()) => count += 1,
+                        Err(refused) => break refused,
+                    }
+                };
+                assert!(
+                    matches!(&refused, IngestError::Refused(why) if why.contains("finished")),
+                    "{refused}"
+                );
+                told.send(count).unwrap();
+            });
+            durable
+        })
+        .collect();
+    wait("some records to be collected", || services.collecting() > 100);
+    services.block_on(async {
+        let mut any = IngestClient::connect(services.addresses(), "orders", "eve").unwrap();
+        any.finish().await.unwrap();
+    });
+    let durable: Vec<u64> = appending.into_iter().map(|told| services.block_on(told).unwrap()).collect();
+    services.until_done();
+    let collected = services.collected(CLIENTS.iter().zip(&durable).filter(|(_, count)| **count > 0).count());
+    for (client, count) in CLIENTS.iter().zip(durable) {
+        let came = collected.get(*client).cloned().unwrap_or_default();
+        assert_eq!(came, (0..count).collect::<Vec<_>>(), "{client}");
+    }
 }
 
 #[test]

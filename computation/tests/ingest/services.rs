@@ -1,11 +1,16 @@
 //! An injector and workers, on loopback, over one store in memory.
 
 use crate::pipeline::{Book, pipeline};
-use pelton::{EngineOptions, EventTime, JoinedWorker, ProcessingTime, WorkerOptions};
+use pelton::{
+    ClockHandle, EngineOptions, EventTime, IngestLimits, JoinedWorker, ProcessingTime, WallClock,
+    WorkerOptions,
+};
 use pelton_injector::Worker;
 use pelton_injector::service::{InjectorService, Role, ServiceOptions, run};
-use pelton_proto::injector::StatusRequest;
 use pelton_proto::injector::injector_client::InjectorClient;
+use pelton_proto::injector::{StatusRequest, StatusResponse};
+use pelton_proto::worker::inspect_client::InspectClient;
+use pelton_proto::worker::{DeadLettersRequest, StateRequest};
 use pelton_statestore::StoreHandle;
 use pelton_statestore::memory::Memory;
 use pelton_transport::{ListenOptions, Security, Server, connect};
@@ -27,8 +32,9 @@ pub(crate) fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("waited in vain for {what}");
 }
 
-fn any_port() -> ListenOptions {
-    ListenOptions::new("127.0.0.1:0".parse().unwrap())
+fn any_port(security: &Security) -> ListenOptions {
+    let security = security.clone();
+    ListenOptions { security, ..ListenOptions::new("127.0.0.1:0".parse().unwrap()) }
 }
 
 fn runtime() -> Runtime {
@@ -39,24 +45,66 @@ pub(crate) struct Services {
     /// Of the injector and of the test itself.
     runtime: Runtime,
     injector: String,
+    store: StoreHandle,
+    security: Security,
+    ingest: IngestLimits,
     workers: Vec<(Option<Runtime>, String)>,
     book: Book,
 }
 
 impl Services {
     pub(crate) fn start(workers: usize) -> Self {
+        Self::start_with((0..workers).map(|_| -> ClockHandle { Arc::new(WallClock) }).collect())
+    }
+
+    /// A worker for each clock.
+    pub(crate) fn start_with(clocks: Vec<ClockHandle>) -> Self {
+        Self::start_secured(clocks, Security::none(), IngestLimits::default())
+    }
+
+    /// All of them listen and connect as `security` says, and take so much from one client.
+    pub(crate) fn start_secured(clocks: Vec<ClockHandle>, security: Security, ingest: IngestLimits) -> Self {
         let store: StoreHandle = Arc::new(Memory::new());
         let (runtime, book) = (runtime(), Book::default());
-        let injector = runtime.block_on(injector(store.clone()));
-        let worker = |at: usize| {
-            let (own, options) = (self::runtime(), options(at, &injector));
-            let started = own.block_on(JoinedWorker::start(pipeline(&book), store.clone(), options)).unwrap();
+        let injector = runtime.block_on(injector(store.clone(), &security));
+        let mut services = Self { runtime, injector, store, security, ingest, workers: Vec::new(), book };
+        for (at, clock) in clocks.into_iter().enumerate() {
+            let (own, started) = services.join(at, clock);
             let address = started.address().to_string();
             own.spawn(async move { started.ended().await });
-            (Some(own), address)
-        };
-        let workers = (0..workers).map(worker).collect();
-        Self { runtime, injector, workers, book }
+            services.workers.push((Some(own), address));
+        }
+        services
+    }
+
+    /// One more worker, on a runtime of its own.
+    pub(crate) fn join(&self, at: usize, clock: ClockHandle) -> (Runtime, JoinedWorker) {
+        let (own, options) = (self::runtime(), self.options(at, clock));
+        let started =
+            own.block_on(JoinedWorker::start(pipeline(&self.book), self.store.clone(), options)).unwrap();
+        (own, started)
+    }
+
+    fn options(&self, at: usize, clock: ClockHandle) -> WorkerOptions {
+        let worker = Worker::from(format!("worker-{at}").as_str());
+        WorkerOptions {
+            engine: EngineOptions { worker, clock, ..EngineOptions::default() },
+            injectors: vec![self.injector.clone()],
+            listen: any_port(&self.security),
+            advertise: None,
+            security: self.security.clone(),
+            computations: None,
+            ingest: self.ingest,
+        }
+    }
+
+    /// What the injector knows.
+    pub(crate) fn status(&self) -> Option<StatusResponse> {
+        let status = self.block_on(async {
+            let channel = connect(&self.injector, &self.security).unwrap();
+            InjectorClient::new(channel).status(StatusRequest { intervals: false }).await
+        });
+        status.ok().map(tonic::Response::into_inner)
     }
 
     pub(crate) fn addresses(&self) -> Vec<String> {
@@ -72,6 +120,39 @@ impl Services {
         work: impl Future<Output = ()> + Send + 'static,
     ) -> tokio::task::JoinHandle<()> {
         self.runtime.spawn(work)
+    }
+
+    /// Every worker stops where it is, and as many others begin.
+    pub(crate) fn restart_all(&mut self) {
+        for at in 0..self.workers.len() {
+            self.kill(at);
+            let (own, started) = self.join(100 + at, Arc::new(WallClock));
+            let address = started.address().to_string();
+            own.spawn(async move { started.ended().await });
+            self.workers[at] = (Some(own), address);
+        }
+    }
+
+    /// What is kept of a key, as its types show it: cell, sub-key, value.
+    pub(crate) fn state(&self, computation: &str, key: &str) -> Vec<(String, String, String)> {
+        let key = key.to_owned().into();
+        let request = StateRequest { computation: computation.to_owned(), key, page: Default::default() };
+        let answer = self.block_on(async {
+            let channel = connect(&self.workers[0].1, &self.security).unwrap();
+            InspectClient::new(channel).state(request).await
+        });
+        let entries = answer.unwrap().into_inner().entries.into_iter();
+        entries.map(|entry| (entry.cell, entry.sub_key_shown, entry.value_shown)).collect()
+    }
+
+    /// How many dead letters a computation has.
+    pub(crate) fn dead_letters(&self, computation: &str) -> usize {
+        let request = DeadLettersRequest { computation: computation.to_owned(), count_max: 0 };
+        let answer = self.block_on(async {
+            let channel = connect(&self.workers[0].1, &self.security).unwrap();
+            InspectClient::new(channel).dead_letters(request).await
+        });
+        answer.unwrap().into_inner().letters.len()
     }
 
     /// Everything of a worker stops where it is.
@@ -93,13 +174,8 @@ impl Services {
     /// Every watermark at plus infinity.
     pub(crate) fn until_done(&self) {
         wait("the end of the pipeline", || {
-            let status = self.block_on(async {
-                let channel = connect(&self.injector, &Security::none()).unwrap();
-                InjectorClient::new(channel).status(StatusRequest { intervals: false }).await
-            });
-            status.is_ok_and(|status| {
-                let computations = status.into_inner().computations;
-                let end = EventTime::MAX.as_micros();
+            self.status().is_some_and(|status| {
+                let (computations, end) = (status.computations, EventTime::MAX.as_micros());
                 computations.len() == 3 && computations.iter().all(|c| c.low_watermark_us == end)
             })
         });
@@ -112,22 +188,10 @@ impl Drop for Services {
     }
 }
 
-fn options(at: usize, injector: &str) -> WorkerOptions {
-    let worker = Worker::from(format!("worker-{at}").as_str());
-    WorkerOptions {
-        engine: EngineOptions { worker, ..EngineOptions::default() },
-        injectors: vec![injector.to_owned()],
-        listen: any_port(),
-        advertise: None,
-        security: Security::none(),
-        computations: None,
-    }
-}
-
 /// Starts an injector; its address.
 #[expect(clippy::disallowed_methods, reason = "the test provides the clocks")]
-async fn injector(store: StoreHandle) -> String {
-    let server = Server::bind(&any_port()).await.unwrap();
+async fn injector(store: StoreHandle, security: &Security) -> String {
+    let server = Server::bind(&any_port(security)).await.unwrap();
     let address = server.address().to_string();
     let (roles, watched) = tokio::sync::watch::channel(Role::StandingBy { leader: None });
     let clock = pelton::WallClock;

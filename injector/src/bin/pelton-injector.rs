@@ -16,9 +16,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-/// How long calls that have begun may take to end after SIGTERM.
-const END_WAIT_MAX: Duration = Duration::from_secs(5);
-
 /// Pelton's injector: who is there, who owns which interval, and how far the low watermarks have come.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "pelton-injector", version)]
@@ -44,6 +41,9 @@ struct Options {
     /// How often hot intervals are split and cold ones merged, in seconds; 0: never
     #[arg(long, default_value_t = 10)]
     reshape_every_s: u64,
+    /// How far a worker's clock may be ahead of this machine's, in milliseconds; one that is further gets no intervals
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
+    clock_ahead_ms_max: u64,
     /// Where to serve metrics for Prometheus, HOST:PORT; without it, nowhere
     #[arg(long)]
     metrics: Option<SocketAddr>,
@@ -93,6 +93,8 @@ async fn open(url: &str, security: &Security) -> Result<StoreHandle, pelton_stat
 
 /// Serves until a signal, or until the store fails.
 async fn serve(options: Options, store: StoreHandle, security: &Security) -> anyhow::Result<()> {
+    // Before it says that it listens: whoever reads that may stop it.
+    let signal = ended_by_signal()?;
     let server = Server::bind(&options.serving.listen(options.listen, security)).await?;
     let address = options.advertise.clone().unwrap_or_else(|| server.address().to_string());
     say(&format!("listening at {}", server.address()));
@@ -105,7 +107,7 @@ async fn serve(options: Options, store: StoreHandle, security: &Security) -> any
     let mut service = service;
     let ended = tokio::select! {
         ended = &mut service => Some(ended),
-        signal = ended_by_signal() => {
+        signal = signal => {
             signal?;
             None
         }
@@ -116,9 +118,8 @@ async fn serve(options: Options, store: StoreHandle, security: &Security) -> any
         Some(ended) => ended,
         None => service.await,
     };
-    if tokio::time::timeout(END_WAIT_MAX, calls).await.is_err() {
-        tracing::warn!("calls that had begun did not end in time");
-    }
+    // The server cuts what does not end within --drain-ms-max.
+    calls.await?.context("the server failed")?;
     ended?.context("the injector cannot go on")
 }
 
@@ -129,6 +130,7 @@ fn service_options(options: &Options, address: String) -> ServiceOptions {
     let mut service = ServiceOptions::new(options.pipeline.clone(), address, clock, monotonic);
     service.lease = Duration::from_millis(options.lease_ms);
     service.limits.lease = Duration::from_millis(options.worker_lease_ms);
+    service.clock_ahead_max = Duration::from_millis(options.clock_ahead_ms_max);
     service.reshape_every = Duration::from_secs(options.reshape_every_s);
     service
 }
@@ -152,13 +154,15 @@ fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-async fn ended_by_signal() -> anyhow::Result<()> {
+fn ended_by_signal() -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        result = tokio::signal::ctrl_c() => result?,
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            result = tokio::signal::ctrl_c() => result?,
+        }
+        Ok(())
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process provides the clocks")]

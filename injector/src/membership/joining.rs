@@ -144,6 +144,18 @@ impl Membership {
         Some(self.slots.held(worker))
     }
 
+    /// A worker's clock is too far ahead, or is so no more (I6): meanwhile it is to keep nothing and to get nothing.
+    /// Returns whether that is news.
+    pub fn refuse_clock(&mut self, worker: &Worker, refused: bool, now: Duration) -> bool {
+        let Some(member) = self.members.get_mut(worker).filter(|member| member.clock_refused != refused)
+        else {
+            return false;
+        };
+        member.clock_refused = refused;
+        self.plan_soon(now);
+        true
+    }
+
     /// How much a worker still has; `None` where there is no such worker.
     #[must_use]
     pub fn held(&self, worker: &Worker) -> Option<usize> {
@@ -153,7 +165,8 @@ impl Membership {
     /// A worker that the journal names, and that may come back.
     pub(super) fn expect(&mut self, worker: &Worker, now: Duration) {
         let until = now + self.limits.lease;
-        let expected = || Member { identity: None, draining: false, link: Link::Down { until } };
+        let expected =
+            || Member { identity: None, draining: false, clock_refused: false, link: Link::Down { until } };
         self.members.entry(worker.clone()).or_insert_with(expected);
     }
 

@@ -11,6 +11,8 @@ pub(super) struct Member {
     /// `None` for one that is known from the journal only.
     pub(super) identity: Option<Identity>,
     pub(super) draining: bool,
+    /// Its clock is too far ahead.
+    pub(super) clock_refused: bool,
     pub(super) link: Link,
 }
 
@@ -43,6 +45,7 @@ impl Member {
         Self {
             identity: Some(identity),
             draining: false,
+            clock_refused: false,
             link: Link::Up { session: hello.session, heard: now },
         }
     }
@@ -58,6 +61,7 @@ impl Member {
     pub(super) fn takes(&self, computation: u32, graph_version: u32) -> bool {
         let Some(identity) = &self.identity else { return false };
         !self.draining
+            && !self.clock_refused
             && self.session().is_some()
             && identity.graph_version == graph_version
             && identity.computations.contains(&computation)
@@ -66,7 +70,7 @@ impl Member {
     /// Whether it may keep what it has of `computation`.
     pub(super) fn keeps(&self, computation: u32) -> bool {
         let hosts = |identity: &Identity| identity.computations.contains(&computation);
-        !self.draining && self.identity.as_ref().is_none_or(hosts)
+        !self.draining && !self.clock_refused && self.identity.as_ref().is_none_or(hosts)
     }
 }
 
@@ -85,4 +89,6 @@ pub struct MemberView {
     pub intervals: usize,
     /// Whether they all are to go to others.
     pub draining: bool,
+    /// Whether they are to go to others because its clock is too far ahead.
+    pub clock_refused: bool,
 }

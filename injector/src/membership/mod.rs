@@ -206,6 +206,7 @@ impl Membership {
             graph_version: identity.map_or(0, |identity| identity.graph_version),
             intervals: self.slots.held(worker),
             draining: member.draining,
+            clock_refused: member.clock_refused,
         }
     }
 

@@ -50,6 +50,7 @@ enum Event {
     Drain(u8),
     Failing(bool),
     Stubborn(bool),
+    Clock(u8, bool),
     Reshape(usize),
     Pass(u16),
 }
@@ -118,6 +119,9 @@ impl World {
             Event::Failover => self.fail_over(),
             Event::Drain(number) => {
                 self.membership.drain(&worker(number), self.now);
+            }
+            Event::Clock(number, refused) => {
+                self.membership.refuse_clock(&worker(number), refused, self.now);
             }
             Event::Failing(failing) => self.failing = failing,
             Event::Stubborn(stubborn) => self.stubborn = stubborn,
@@ -334,6 +338,9 @@ impl World {
     /// Everybody who lives answers, and has time to.
     fn come_to_rest(&mut self) {
         (self.failing, self.stubborn) = (false, false);
+        for number in 0..4 {
+            self.membership.refuse_clock(&worker(number), false, self.now);
+        }
         self.settle();
         self.pass(Duration::from_secs(120));
         let done = self.done;
@@ -374,6 +381,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0u8..4).prop_map(Event::Rejoin),
         1 => (0u8..4).prop_map(Event::Hang),
         1 => (0u8..4).prop_map(Event::Drain),
+        2 => (0u8..4, any::<bool>()).prop_map(|(number, refused)| Event::Clock(number, refused)),
         1 => Just(Event::Failover),
         1 => any::<bool>().prop_map(Event::Failing),
         1 => any::<bool>().prop_map(Event::Stubborn),

@@ -176,3 +176,24 @@ fn what_the_journal_cut_otherwise_than_the_fences_is_assigned_in_one_step() {
     let bounds: Vec<KeyInterval> = batch.iter().map(|(interval, _)| *interval).collect();
     assert_eq!(bounds, KeyInterval::partition(4)[..2], "both halves of it, and nothing else");
 }
+
+#[test]
+fn i6_a_worker_whose_clock_is_refused_keeps_nothing_and_gets_nothing_until_it_is_right() {
+    let mut membership = membership(4);
+    membership.join(hello(1, "a", 1, 1), ms(0)).unwrap();
+    settle(&mut membership, ms(100));
+    assert!(membership.refuse_clock(&"a".into(), true, ms(200)));
+    assert!(!membership.refuse_clock(&"a".into(), true, ms(200)), "that is no news");
+    let releases = settle(&mut membership, ms(300));
+    let Some(Action::Release { session, reigns }) = releases.first().cloned() else {
+        panic!("nobody else is there, and still it is to stop: {releases:?}")
+    };
+    assert_eq!(reigns.len(), 4);
+    membership.released(session, &reigns, false, ms(310));
+    settle(&mut membership, ms(400));
+    assert_eq!(owners(&membership), vec![None; 4]);
+    membership.heard(SessionId(1), ms(1_000));
+    assert!(membership.refuse_clock(&"a".into(), false, ms(1_000)));
+    settle(&mut membership, ms(1_100));
+    assert_eq!(owners(&membership), vec![Some("a".to_owned()); 4]);
+}

@@ -87,6 +87,8 @@ pub(super) struct Authority {
 pub(super) struct Seen {
     pub(super) joined: ProcessingTime,
     pub(super) heard: ProcessingTime,
+    /// How far its clock was ahead then.
+    pub(super) clock_ahead_ms: i64,
 }
 
 /// Somebody who waits for a worker to have nothing left.

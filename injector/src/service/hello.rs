@@ -1,8 +1,10 @@
 //! Whether a worker may join: every refusal says what to do.
 
-use pelton_domain::{Incarnation, Name};
+use super::clocks::{self, ClockAhead};
+use pelton_domain::{Incarnation, Name, ProcessingTime};
 use pelton_proto::injector as proto;
 use pelton_proto::{PROTOCOL, convert};
+use std::time::Duration;
 use tonic::Status;
 
 /// The longest name of a worker.
@@ -29,6 +31,8 @@ pub(super) enum HelloRefused {
         "the worker has version {said} of the graph, and the catalogue has {known}; a worker writes its graph to the store before it joins, so it uses another store"
     )]
     GraphUnknown { said: u32, known: u32 },
+    #[error("the worker may not join: {0}")]
+    Clock(ClockAhead),
 }
 
 impl From<HelloRefused> for Status {
@@ -36,6 +40,7 @@ impl From<HelloRefused> for Status {
         let words = refused.to_string();
         match refused {
             HelloRefused::Name { .. } | HelloRefused::Address { .. } => Self::invalid_argument(words),
+            HelloRefused::Clock(_) => Self::out_of_range(words),
             _ => Self::failed_precondition(words),
         }
     }
@@ -66,6 +71,16 @@ pub(super) fn check(
         return Err(HelloRefused::Address { address: shortened(&hello.address) });
     }
     Ok(())
+}
+
+/// Checks what it says of its clock, where it says it.
+pub(super) fn check_clock(
+    hello: &proto::Hello,
+    here: ProcessingTime,
+    ahead_max: Duration,
+) -> Result<(), HelloRefused> {
+    let Some(said) = hello.clock_us.map(ProcessingTime::from_micros) else { return Ok(()) };
+    clocks::judge(said, here, ahead_max, false).map_err(HelloRefused::Clock)
 }
 
 fn is_worker_name(name: &str) -> bool {

@@ -4,6 +4,7 @@ use super::board::Board;
 use super::reporting;
 use crate::assign::Worker;
 use crate::injector::Injector;
+use pelton_domain::SystemTime;
 use pelton_proto::Message;
 use pelton_proto::injector as proto;
 
@@ -26,7 +27,9 @@ impl Reporting {
     pub fn take_in(&mut self, bytes: &[u8]) -> Option<usize> {
         let reports = proto::Reports::decode(bytes).ok()?.reports;
         let count = reports.len();
-        let refused = reporting::take_in(&self.injector, &mut self.board, &self.worker, reports).ok()?;
+        let refused =
+            reporting::take_in(&self.injector, &mut self.board, &self.worker, reports, SystemTime::MAX)
+                .ok()?;
         Some(count - refused.len())
     }
 }

@@ -23,6 +23,7 @@
 mod authority;
 mod board;
 mod catalogue;
+mod clocks;
 mod events;
 mod hello;
 mod jobs;
@@ -39,6 +40,7 @@ pub use catalogue::CatalogueError;
 pub use options::{Monotonic, ServiceOptions};
 pub use role::{Role, ServiceError, run};
 pub use rpc::InjectorService;
+pub use status::explain;
 
 /// Events that wait for the authority; more senders wait their turn (I11).
 const MAILBOX_MAX: usize = 1_024;

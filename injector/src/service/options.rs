@@ -28,7 +28,9 @@ pub struct ServiceOptions {
     pub heat: HeatLimits,
     /// Messages that may wait for one worker, announced values apart; a worker with more is cut off.
     pub control_messages_max: usize,
-    /// The wall clock, for people.
+    /// How far a worker's clock may be ahead of [`Self::clock`]; one that is further gets no intervals (I6).
+    pub clock_ahead_max: Duration,
+    /// The wall clock: for people, and to judge those of workers by.
     pub clock: Clock,
     /// The clock of leases.
     pub monotonic: Monotonic,
@@ -37,7 +39,8 @@ pub struct ServiceOptions {
 }
 
 impl ServiceOptions {
-    /// A lease of 2 s for the leader and of 3 s for workers; intervals are looked at every 10 s.
+    /// A lease of 2 s for the leader and of 3 s for workers; intervals are looked at every 10 s; workers' clocks may be
+    /// ahead by a minute.
     #[must_use]
     pub fn new(pipeline: Name, address: String, clock: Clock, monotonic: Monotonic) -> Self {
         Self {
@@ -48,6 +51,7 @@ impl ServiceOptions {
             reshape_every: Duration::from_secs(10),
             heat: HeatLimits::default(),
             control_messages_max: 4_096,
+            clock_ahead_max: Duration::from_secs(60),
             clock,
             monotonic,
             tokens: pelton_statestore::fence::random_tokens(),

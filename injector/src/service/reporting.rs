@@ -6,19 +6,23 @@ use crate::assign::Worker;
 use crate::injector::Injector;
 use crate::membership::IntervalReign;
 use crate::report::ReportRefused;
+use pelton_domain::SystemTime;
 use pelton_proto::Malformed;
 use pelton_proto::injector as proto;
 
-/// Takes in what `worker` reports. Returns the reigns that it has no more.
+/// Takes in what `worker` reports, and of its promises what no clock can have lifted (I6). Returns the reigns that it has
+/// no more.
 pub(super) fn take_in(
     injector: &Injector,
     board: &mut Board,
     worker: &Worker,
     reports: Vec<proto::Report>,
+    id_time_max: SystemTime,
 ) -> Result<Vec<IntervalReign>, Malformed> {
     let mut refused: Vec<IntervalReign> = Vec::new();
     for said in reports {
-        let report = wire::report(&said)?;
+        let mut report = wire::report(&said)?;
+        report.oldest_unacknowledged = report.oldest_unacknowledged.min(id_time_max);
         let (computation, interval, sequencer) = (report.computation, report.interval, report.sequencer);
         let reign = IntervalReign { computation, interval, sequencer };
         match injector.report(report) {

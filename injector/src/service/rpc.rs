@@ -117,7 +117,10 @@ impl Injector for InjectorService {
         // Before it waits for the Hello: who asks the wrong one is to know at once.
         let mailbox = self.leading()?;
         let mut incoming = request.into_inner();
-        let first = tokio::time::timeout(HELLO_WAIT_MAX, incoming.message()).await;
+        let first = tokio::select! {
+            first = tokio::time::timeout(HELLO_WAIT_MAX, incoming.message()) => first,
+            () = mailbox.closed() => return Err(elsewhere(None)),
+        };
         let first = first.map_err(|_| Status::deadline_exceeded("no Hello came; send it first"))??;
         let Some(Kind::Hello(hello)) = first.and_then(|message| message.kind) else {
             return Err(Status::invalid_argument("the first message must be a Hello"));

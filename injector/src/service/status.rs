@@ -3,6 +3,7 @@
 use super::authority::Authority;
 use super::wire;
 use crate::aggregate::{Cause, Explanation, Place};
+use crate::injector::Injector;
 use crate::membership::{IntervalReign, MemberView};
 use bytes::Bytes;
 use pelton_domain::KeyInterval;
@@ -49,6 +50,8 @@ impl Authority {
             busy_permille: u32::try_from(sums.busy_permille).unwrap_or(u32::MAX),
             memory_bytes: sums.memory_bytes,
             draining: member.draining,
+            clock_ahead_ms: seen.map_or(0, |seen| seen.clock_ahead_ms),
+            clock_refused: member.clock_refused,
         }
     }
 
@@ -94,24 +97,31 @@ impl Authority {
     }
 
     pub(super) fn explain(&self, name: &str) -> Result<proto::ExplainResponse, Status> {
-        let graph = self.injector.graph();
-        let found = graph
-            .computations()
-            .find(|computation| graph.node(*computation).is_some_and(|node| node.name.as_str() == name));
-        let explanation = found.and_then(|computation| self.injector.explain(computation));
-        let Some(explanation) = explanation else {
-            let known: Vec<String> = (graph.computations())
-                .filter_map(|computation| Some(graph.node(computation)?.name.to_string()))
-                .collect();
-            let words = format!("there is no computation {name:?}; there are {}", known.join(", "));
-            return Err(Status::not_found(words));
-        };
-        let name = |computation: &u32| {
-            graph.node(*computation).map(|node| node.name.to_string()).unwrap_or_default()
-        };
-        let path = explanation.path.iter().map(name).collect();
-        Ok(explained(&explanation, path))
+        explain(&self.injector, name)
     }
+}
+
+/// Who holds the low watermark of the computation `name`, as [`Injector`] knows it.
+///
+/// # Errors
+/// NOT_FOUND, with those that there are.
+pub fn explain(injector: &Injector, name: &str) -> Result<proto::ExplainResponse, Status> {
+    let graph = injector.graph();
+    let found = graph
+        .computations()
+        .find(|computation| graph.node(*computation).is_some_and(|node| node.name.as_str() == name));
+    let explanation = found.and_then(|computation| injector.explain(computation));
+    let Some(explanation) = explanation else {
+        let known: Vec<String> = (graph.computations())
+            .filter_map(|computation| Some(graph.node(computation)?.name.to_string()))
+            .collect();
+        let words = format!("there is no computation {name:?}; there are {}", known.join(", "));
+        return Err(Status::not_found(words));
+    };
+    let name =
+        |computation: &u32| graph.node(*computation).map(|node| node.name.to_string()).unwrap_or_default();
+    let path = explanation.path.iter().map(name).collect();
+    Ok(explained(&explanation, path))
 }
 
 fn explained(explanation: &Explanation, path: Vec<String>) -> proto::ExplainResponse {

@@ -12,7 +12,7 @@ use pelton_proto::{Malformed, convert, worker};
 use pelton_statestore::Precondition;
 
 pub(super) fn message(kind: Kind) -> proto::InjectorMessage {
-    proto::InjectorMessage { kind: Some(kind) }
+    proto::InjectorMessage { kind: Some(kind), id_time_ms_max: None }
 }
 
 pub(super) fn reign(id: &proto::IntervalId) -> Result<IntervalReign, Malformed> {

@@ -15,7 +15,7 @@ use pelton_injector::service::{InjectorService, Role, ServiceError, ServiceOptio
 use pelton_proto::injector::injector_client::InjectorClient;
 use pelton_statestore::StoreHandle;
 use pelton_statestore::memory::Memory;
-use pelton_transport::{ListenOptions, Security, Server, connect};
+use pelton_transport::{Limits, ListenOptions, Security, Server, connect};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,7 +62,16 @@ impl Process {
     }
 
     pub(crate) async fn start_with(store: &Memory, change: impl FnOnce(&mut ServiceOptions)) -> Self {
-        let server = Server::bind(&ListenOptions::new("127.0.0.1:0".parse().unwrap())).await.unwrap();
+        Self::start_within(store, Limits::default(), change).await
+    }
+
+    pub(crate) async fn start_within(
+        store: &Memory,
+        limits: Limits,
+        change: impl FnOnce(&mut ServiceOptions),
+    ) -> Self {
+        let listen = ListenOptions { limits, ..ListenOptions::new("127.0.0.1:0".parse().unwrap()) };
+        let server = Server::bind(&listen).await.unwrap();
         let address = server.address();
         let (sender, roles) = watch::channel(Role::StandingBy { leader: None });
         let stop = CancellationToken::new();
@@ -104,6 +113,13 @@ impl Process {
     pub(crate) async fn stop(self) -> Result<(), ServiceError> {
         self.stop.cancel();
         self.service.await.unwrap()
+    }
+
+    /// Stops it, and waits until every connection has ended.
+    pub(crate) async fn stop_all(self) {
+        self.stop.cancel();
+        self.service.await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.server).await.expect("its calls end").unwrap().unwrap();
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct View {
     pub(crate) epoch: u64,
     pub(crate) announced: BTreeMap<u32, i64>,
     pub(crate) routes: BTreeMap<(u32, u64, u64), Route>,
+    /// The latest time that ids may carry, as last said.
+    pub(crate) id_time_ms_max: Option<u64>,
     /// How the stream ended.
     pub(crate) end: Option<Result<(), Status>>,
 }
@@ -82,11 +84,12 @@ pub(crate) fn hello(store: &Memory, worker: &str) -> proto::Hello {
         graph_version: 1,
         computations: (1..=9).collect(),
         running: Vec::new(),
+        clock_us: None,
     }
 }
 
 fn said(kind: worker_message::Kind) -> proto::WorkerMessage {
-    proto::WorkerMessage { kind: Some(kind) }
+    proto::WorkerMessage { kind: Some(kind), clock_us: None }
 }
 
 impl FakeWorker {
@@ -108,7 +111,7 @@ impl FakeWorker {
                     match tokio::time::timeout(Duration::from_millis(100), incoming.message()).await {
                         Ok(next) => next,
                         Err(_) => {
-                            let _ = answers.try_send(proto::WorkerMessage { kind: None });
+                            let _ = answers.try_send(proto::WorkerMessage::default());
                             continue;
                         }
                     }
@@ -154,6 +157,11 @@ impl FakeWorker {
 
     pub(crate) async fn send(&self, kind: worker_message::Kind) {
         let _ = self.out.send(said(kind)).await;
+    }
+
+    /// A heartbeat with what its clock says.
+    pub(crate) async fn say_clock(&self, clock_us: i64) {
+        let _ = self.out.send(proto::WorkerMessage { kind: None, clock_us: Some(clock_us) }).await;
     }
 
     pub(crate) fn running(&self) -> BTreeSet<Id> {
@@ -212,6 +220,7 @@ async fn take_in(
 ) {
     let answer = {
         let mut view = view.lock().unwrap();
+        view.id_time_ms_max = message.id_time_ms_max.or(view.id_time_ms_max);
         let Some(kind) = message.kind else {
             view.heartbeats += 1;
             return;

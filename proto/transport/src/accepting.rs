@@ -3,6 +3,7 @@
 use crate::connection::Connection;
 use crate::limits::Limits;
 use crate::network::{Listener, Socket};
+use crate::peer::{ClientIdentity, Clients, Peer};
 use crate::security::Security;
 use crate::wire::{Wire, in_handshake, in_words};
 use std::net::SocketAddr;
@@ -30,6 +31,10 @@ const TLS_FILES_SECONDS: u64 = 5;
 pub(crate) struct Accepting {
     pub(crate) security: Security,
     pub(crate) limits: Limits,
+    /// How many connections each client has.
+    pub(crate) clients: Clients,
+    /// No more connections; those whose clients have not spoken end.
+    pub(crate) stop: CancellationToken,
     /// Ends connections at once.
     pub(crate) cut: CancellationToken,
     /// Takes them.
@@ -37,9 +42,9 @@ pub(crate) struct Accepting {
 }
 
 impl Accepting {
-    /// Accepts until `stop`, or until nobody takes connections any more. Handshakes that are under way are then
+    /// Accepts until it is to stop, or until nobody takes connections any more. Handshakes that are under way are then
     /// given up.
-    pub(crate) async fn run(self, mut listener: Listener, stop: CancellationToken) {
+    pub(crate) async fn run(self, mut listener: Listener) {
         let places = Arc::new(Semaphore::new(self.limits.connections_max));
         let mut handshakes = JoinSet::new();
         let mut look = interval(Duration::from_secs(TLS_FILES_SECONDS));
@@ -48,7 +53,7 @@ impl Accepting {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = self.stop.cancelled() => return,
                 () = self.out.closed() => return,
                 Some(_) = handshakes.join_next() => continue,
                 _ = look.tick() => {
@@ -79,6 +84,7 @@ impl Accepting {
     /// Closed rather than kept waiting: the client hears of it at once, and comes again after a while.
     fn turn_away(&self, peer: SocketAddr, again: bool) {
         let connections_max = self.limits.connections_max;
+        refused("all");
         if again {
             tracing::debug!(%peer, connections_max, "closed a connection: there are as many as there may be");
         } else {
@@ -86,8 +92,17 @@ impl Accepting {
         }
     }
 
+    fn turn_client_away(&self, peer: SocketAddr, client: &ClientIdentity) {
+        let connections_per_client_max = self.limits.connections_per_client_max;
+        refused("client");
+        if self.clients.is_first_refusal(client) {
+            tracing::warn!(%peer, %client, connections_per_client_max, "closed a connection: its client has as many as it may have");
+        } else {
+            tracing::debug!(%peer, %client, connections_per_client_max, "closed a connection: its client has as many as it may have");
+        }
+    }
+
     async fn admit(self, stream: Socket, peer: SocketAddr, place: OwnedSemaphorePermit) {
-        let local = stream.local_address();
         let limit = Duration::from_millis(self.limits.greeting_ms_max);
         let wire = match timeout(limit, self.secure(stream)).await {
             Ok(Ok(wire)) => wire,
@@ -101,7 +116,12 @@ impl Accepting {
                 return;
             }
         };
-        let connection = Connection::new(wire, (peer, local), limit, &self.cut, place);
+        let identity = ClientIdentity::of(wire.shown(), peer.ip());
+        let Some(client) = self.clients.enter(&identity) else {
+            return self.turn_client_away(peer, &identity);
+        };
+        let peer = Peer { identity, address: peer };
+        let connection = Connection::new(wire, peer, limit, (&self.stop, &self.cut), (place, client));
         // Nobody takes it where the server has ended.
         let _ = self.out.send(connection).await;
     }
@@ -129,4 +149,9 @@ async fn hear_out(mut stream: Socket) {
     if stream.shutdown().await.is_ok() {
         let _ = tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await;
     }
+}
+
+/// Counts a connection that was closed for a limit: of all connections, or of one client's.
+fn refused(limit: &'static str) {
+    metrics::counter!("pelton_connections_refused_total", "limit" => limit).increment(1);
 }

@@ -1,8 +1,8 @@
 //! A connection that was accepted: it must begin to speak in time, and ends when the server does.
 
+use crate::peer::{ClientPlace, Peer};
 use crate::wire::{Wire, in_words, tls_error};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
 /// The first byte of a TLS handshake, which no HTTP/2 client begins with.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -19,14 +19,18 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// connection.
 const GREETING_BYTES: usize = 24 + 9;
 
+/// How long a client may leave the goodbye of a service that stops unanswered. The answer is HTTP/2's own and comes at
+/// once from whoever lives; without it the service would wait for a process that hangs.
+const GOODBYE_MS_MAX: u64 = 2_000;
+
 /// One accepted connection. Dropping it gives its place to another.
 pub(crate) struct Connection {
     wire: Wire,
-    peer: SocketAddr,
-    local: Option<SocketAddr>,
+    peer: Peer,
     greeting: Option<Greeting>,
+    goodbye: Goodbye,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    _place: OwnedSemaphorePermit,
+    _places: (OwnedSemaphorePermit, ClientPlace),
 }
 
 /// What is still to come before the client counts as one that speaks.
@@ -36,24 +40,35 @@ struct Greeting {
     limit: Duration,
 }
 
+/// How far the end of the service is.
+enum Goodbye {
+    /// It goes on until this.
+    Before(Pin<Box<WaitForCancellationFutureOwned>>),
+    /// It stops, and nothing has come from the client since; until when that is waited for.
+    Unanswered(Pin<Box<Sleep>>),
+    /// It stops, and the client lives: calls may end.
+    Answered,
+}
+
 impl Connection {
-    /// Ends when `cut` is cancelled, and after `greeting_limit` where the client has not spoken by then.
+    /// Ends when `cut` is cancelled, and where the client does not speak within `greeting_limit`. Once `stop` is
+    /// cancelled, it ends at once where the client has not spoken, since the server would wait for its greeting before
+    /// it says goodbye; and soon where it does not answer that.
     pub(crate) fn new(
         wire: Wire,
-        (peer, local): (SocketAddr, Option<SocketAddr>),
+        peer: Peer,
         greeting_limit: Duration,
-        cut: &CancellationToken,
-        place: OwnedSemaphorePermit,
+        (stop, cut): (&CancellationToken, &CancellationToken),
+        places: (OwnedSemaphorePermit, ClientPlace),
     ) -> Self {
         let deadline = Box::pin(tokio::time::sleep(greeting_limit));
         Self {
             wire,
             peer,
-            local,
             greeting: Some(Greeting { bytes: 0, deadline, limit: greeting_limit }),
-            // A token of its own: one that is shared would have all connections queue for its lock.
-            cut: Box::pin(cut.child_token().cancelled_owned()),
-            _place: place,
+            goodbye: Goodbye::Before(own(stop)),
+            cut: own(cut),
+            _places: places,
         }
     }
 
@@ -65,6 +80,26 @@ impl Connection {
         Ok(())
     }
 
+    fn check_goodbye(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Goodbye::Before(stop) = &mut self.goodbye {
+            if stop.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            if self.greeting.is_some() {
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the service stops"));
+            }
+            let deadline = tokio::time::sleep(Duration::from_millis(GOODBYE_MS_MAX));
+            self.goodbye = Goodbye::Unanswered(Box::pin(deadline));
+        }
+        if let Goodbye::Unanswered(deadline) = &mut self.goodbye
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            tracing::warn!(peer = %self.peer.address, "closed a connection whose client does not answer: the service stops");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not answer"));
+        }
+        Ok(())
+    }
+
     fn check_greeting(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(greeting) = &mut self.greeting else { return Ok(()) };
         if greeting.deadline.as_mut().poll(cx).is_pending() {
@@ -72,11 +107,14 @@ impl Connection {
         }
         let limit_ms = greeting.limit.as_millis();
         self.greeting = None;
-        tracing::warn!(peer = %self.peer, limit_ms, "closed a connection whose client does not speak");
+        tracing::warn!(peer = %self.peer.address, limit_ms, "closed a connection whose client does not speak");
         Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not speak"))
     }
 
     fn hear(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if matches!(self.goodbye, Goodbye::Unanswered(_)) && !bytes.is_empty() {
+            self.goodbye = Goodbye::Answered;
+        }
         let Some(greeting) = &mut self.greeting else { return Ok(()) };
         let first = greeting.bytes == 0;
         greeting.bytes += bytes.len();
@@ -84,18 +122,23 @@ impl Connection {
             self.greeting = None;
         }
         if first && matches!(self.wire, Wire::Plain(_)) && bytes.first() == Some(&TLS_HANDSHAKE) {
-            tracing::warn!(peer = %self.peer, "refused a client that speaks TLS: this service has no certificate");
+            tracing::warn!(peer = %self.peer.address, "refused a client that speaks TLS: this service has no certificate");
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks TLS"));
         }
         Ok(())
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+/// With a token of its own: one that is shared would have all connections queue for its lock.
+fn own(token: &CancellationToken) -> Pin<Box<WaitForCancellationFutureOwned>> {
+    Box::pin(token.child_token().cancelled_owned())
+}
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        TcpConnectInfo { local_addr: self.local, remote_addr: Some(self.peer) }
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -106,13 +149,14 @@ impl AsyncRead for Connection {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(cx)?;
+        self.check_goodbye(cx)?;
         self.check_greeting(cx)?;
         let before = into.filled().len();
         let read = std::task::ready!(Pin::new(&mut self.wire).poll_read(cx, into));
         if let Err(error) = &read
             && tls_error(error).is_some()
         {
-            tracing::warn!(peer = %self.peer, reason = %in_words(error), "a connection failed");
+            tracing::warn!(peer = %self.peer.address, reason = %in_words(error), "a connection failed");
         }
         read?;
         Poll::Ready(self.hear(into.filled().get(before..).unwrap_or_default()))

@@ -1,9 +1,11 @@
-//! What every service answers about itself: gRPC health (grpc.health.v1) and reflection (grpc.reflection.v1).
+//! What every service answers about itself: gRPC health (grpc.health.v1) and reflection (grpc.reflection.v1, and
+//! v1alpha, which many stock clients still ask for; the messages are the same).
 
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tonic_reflection::server::Builder;
 
 /// The two services, and the hand on health's answer.
 pub(crate) struct Introspection {
@@ -23,22 +25,23 @@ impl Introspection {
         Self { health, reporter, services: services.to_vec() }
     }
 
-    /// Adds both to `routes`.
+    /// Adds all of them to `routes`.
     pub(crate) fn add_to(&self, routes: Routes) -> Routes {
         let routes = routes.add_service(self.health.clone());
-        let mut reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(pelton_proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
-        for service in &self.services {
-            reflection = reflection.with_service_name(*service);
-        }
-        match reflection.build_v1() {
-            Ok(reflection) => routes.add_service(reflection),
-            Err(error) => {
+        match (self.reflection().build_v1(), self.reflection().build_v1alpha()) {
+            (Ok(v1), Ok(v1alpha)) => routes.add_service(v1).add_service(v1alpha),
+            (Err(error), _) | (_, Err(error)) => {
                 tracing::error!(%error, "there is no reflection: the compiled contracts cannot be read");
                 routes
             }
         }
+    }
+
+    fn reflection(&self) -> Builder<'static> {
+        let reflection = Builder::configure()
+            .register_encoded_file_descriptor_set(pelton_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        self.services.iter().fold(reflection, |reflection, service| reflection.with_service_name(*service))
     }
 
     /// Says NOT_SERVING, and ends the streams of those who watch.

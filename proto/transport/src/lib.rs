@@ -19,6 +19,7 @@ pub mod config;
 pub mod credentials;
 pub mod limits;
 pub mod network;
+mod peer;
 pub mod security;
 pub mod server;
 
@@ -30,6 +31,7 @@ mod wire;
 pub use client::{ConnectError, connect};
 pub use credentials::{TlsError, TlsFile, TlsFiles};
 pub use limits::Limits;
+pub use peer::{ClientIdentity, Peer};
 pub use security::Security;
 pub use server::{ListenError, ListenOptions, Server};
 

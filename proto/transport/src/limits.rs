@@ -5,6 +5,8 @@
 pub struct Limits {
     /// The most connections at once; one more is closed, and its client told by that to come again.
     pub connections_max: usize,
+    /// The most of them that one client may have: see [`crate::ClientIdentity`].
+    pub connections_per_client_max: usize,
     /// The most streams that one connection may have open; calls over it wait at the client.
     pub streams_per_connection_max: u32,
     /// The most calls of one connection whose answer has not begun; those over it wait. A stream of answers counts
@@ -26,6 +28,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 1_024,
+            connections_per_client_max: 1_024,
             streams_per_connection_max: 1_024,
             calls_per_connection_max: 512,
             header_bytes_max: 16 << 10,

@@ -86,14 +86,6 @@ impl Socket {
         stream.set_nodelay(true)?;
         Ok(Self::Tcp(stream))
     }
-
-    /// This side's address, where it has one.
-    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Other(_) => None,
-        }
-    }
 }
 
 /// A listener of either kind.

@@ -4,6 +4,7 @@ use crate::accepting::Accepting;
 use crate::introspection::Introspection;
 use crate::limits::Limits;
 use crate::network::Listener;
+use crate::peer::Clients;
 use crate::security::Security;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -120,8 +121,15 @@ impl Server {
         let (out, connections) = mpsc::channel(HANDED_OVER_MAX);
         // tonic goes on without its signal where connections end first, and nobody would be told of the stop.
         let _until_the_end = out.clone();
-        let accepting = Accepting { security: self.security, limits, cut: cut.clone(), out };
-        let accepting = accepting.run(self.listener, stop.clone());
+        let accepting = Accepting {
+            security: self.security,
+            limits,
+            clients: Clients::new(limits.connections_per_client_max),
+            stop: stop.clone(),
+            cut: cut.clone(),
+            out,
+        };
+        let accepting = accepting.run(self.listener);
         let stopping = async {
             stop.cancelled().await;
             introspection.stop_serving().await;

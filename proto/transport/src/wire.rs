@@ -1,6 +1,7 @@
 //! The bytes of one connection, encrypted or not, and what its failures mean in words.
 
 use crate::network::Socket;
+use rustls::pki_types::CertificateDer;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,6 +13,16 @@ use tokio_rustls::TlsStream;
 pub(crate) enum Wire {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
+}
+
+impl Wire {
+    /// The certificates that the peer has shown, its own first.
+    pub(crate) fn shown(&self) -> Option<&[CertificateDer<'static>]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(io) => io.get_ref().1.peer_certificates(),
+        }
+    }
 }
 
 impl AsyncRead for Wire {

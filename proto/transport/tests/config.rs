@@ -102,10 +102,10 @@ fn an_unknown_key_is_refused_with_its_place_and_what_is_near() {
     assert!(said.contains("pelton.toml: there is no option tls.crt; did you mean tls-cert"), "{said}");
     let said = refused("", &[("PELTON_CONECTIONS_MAX", "1")], &[]);
     let expected = "environment variable PELTON_CONECTIONS_MAX: there is no option conections_max; \
-                    did you mean connections-max?";
+                    did you mean connections-max, or connections-per-client-max?";
     assert_eq!(said, expected);
     let said = refused("zzz = 1", &[], &[]);
-    assert!(said.contains("there are connections-max, drain-ms-max,"), "{said}");
+    assert!(said.contains("there are connections-max, connections-per-client-max, drain-ms-max,"), "{said}");
 }
 
 #[test]

@@ -90,6 +90,33 @@ async fn a_connection_too_many_is_closed_and_has_a_place_once_another_leaves() {
 }
 
 #[tokio::test]
+async fn i11_a_client_with_as_many_connections_as_it_may_have_leaves_room_for_others() {
+    let ca = common::Ca::new("one");
+    let limits = Limits { connections_per_client_max: 2, ..Limits::default() };
+    let server = Running::start(&ca.security(), limits).await;
+    let address = server.address.to_string();
+    let (ann, bob) = (ca.security_of("ann"), ca.security_of("bob"));
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = HealthClient::new(connect(&address, &ann).unwrap());
+        client.check(HealthCheckRequest::default()).await.unwrap();
+        clients.push(client);
+    }
+    call(&address, &ann).await.unwrap_err();
+    logged(&["WARN", "its client has as many as it may have", "CN=ann"]).await;
+    for _ in 0..3 {
+        call(&address, &bob).await.unwrap();
+    }
+    clients.pop();
+    let comes_in = async {
+        while call(&address, &ann).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, comes_in).await.expect("its place is free");
+}
+
+#[tokio::test]
 async fn a_stream_too_many_waits_at_its_client_and_goes_on_once_another_ends() {
     let limits = Limits { streams_per_connection_max: 2, ..Limits::default() };
     let server = Running::start(&Security::none(), limits).await;
@@ -131,7 +158,8 @@ async fn health_and_reflection_answer_for_what_is_named() {
     }
     let unknown = HealthCheckRequest { service: "pelton.worker.v1.Worker".to_owned() };
     assert_eq!(health.check(unknown).await.unwrap_err().code(), tonic::Code::NotFound);
-    assert_eq!(listed(channel).await, ["pelton.injector.v1.Injector"]);
+    assert_eq!(listed(channel.clone()).await, ["pelton.injector.v1.Injector"]);
+    assert_eq!(listed_v1alpha(channel).await, ["pelton.injector.v1.Injector"]);
 
     let server = Running::start(&Security::none(), Limits::default()).await;
     let all = listed(connect(&server.address.to_string(), &Security::none()).unwrap()).await;
@@ -155,6 +183,53 @@ async fn listed(channel: tonic::transport::Channel) -> Vec<String> {
             list.service.into_iter().map(|service| service.name).collect()
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// The same by the older name, which stock clients use.
+async fn listed_v1alpha(channel: tonic::transport::Channel) -> Vec<String> {
+    use tonic_reflection::pb::v1alpha as old;
+    let asked = old::server_reflection_request::MessageRequest::ListServices(String::new());
+    let request = old::ServerReflectionRequest { host: String::new(), message_request: Some(asked) };
+    let mut client = old::server_reflection_client::ServerReflectionClient::new(channel);
+    let asked = client.server_reflection_info(tokio_stream::iter([request])).await;
+    let answer = asked.unwrap().into_inner().message().await.unwrap().unwrap();
+    match answer.message_response {
+        Some(old::server_reflection_response::MessageResponse::ListServicesResponse(list)) => {
+            list.service.into_iter().map(|service| service.name).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn connections_on_which_no_call_is_under_way_do_not_hold_up_the_end() {
+    let (plain, tls) = (Security::none(), common::Ca::new("one").security());
+    // Longer than the test is given: nothing is cut.
+    let limits = Limits { drain_ms_max: 3_600_000, greeting_ms_max: 3_600_000, ..Limits::default() };
+    for security in [&plain, &tls] {
+        let server = Running::start(security, limits).await;
+        let address = server.address.to_string();
+        let mut used = HealthClient::new(connect(&address, security).unwrap());
+        used.check(HealthCheckRequest::default()).await.unwrap();
+        let silent = TcpStream::connect(server.address).await.unwrap();
+        let mut halting = TcpStream::connect(server.address).await.unwrap();
+        halting
+            .write_all(if security.is_mutual_tls() { &[0x16, 3, 1] } else { b"PRI * HTTP" })
+            .await
+            .unwrap();
+        // It has greeted, and hangs: it will answer nothing.
+        let mut hanging = TcpStream::connect(server.address).await.unwrap();
+        if !security.is_mutual_tls() {
+            let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+            hanging.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+            hanging.write_all(&settings).await.unwrap();
+        }
+        // The server has taken all three by the time it answers this.
+        call(&address, security).await.unwrap();
+        server.stop.cancel();
+        server.ended().await;
+        drop((silent, halting, hanging));
     }
 }
 

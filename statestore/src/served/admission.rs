@@ -6,6 +6,7 @@
 use super::budget::{Budgets, Connection, Share};
 use http_body::{Frame, SizeHint};
 use pelton_transport::MESSAGE_BYTES_MAX;
+use pelton_transport::Peer;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,9 +56,9 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        // tonic knows where to look, with TLS and without. An address and port are one connection.
+        // An address and port are one connection.
         let mut call = tonic::Request::from_parts(MetadataMap::new(), parts.extensions, ());
-        let connection = self.budgets.connection(call.remote_addr());
+        let connection = self.budgets.connection(Peer::of(&call).map(|peer| peer.address));
         call.extensions_mut().insert(Arc::clone(&connection));
         parts.extensions = call.into_parts().1;
         let call = match connection.request(CALL_BYTES) {

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -26,8 +26,8 @@ pub(crate) struct Proxy {
 struct Shared {
     state: Mutex<State>,
     ended: AtomicBool,
-    /// Bytes that were held, and are lost.
-    lost: AtomicUsize,
+    /// What clients sent, and was held and lost.
+    lost: Mutex<Vec<u8>>,
 }
 
 struct State {
@@ -42,7 +42,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Mutex::new(State { flow: Flow::Both, server, connections: vec![] });
-        let shared = Arc::new(Shared { state, ended: AtomicBool::new(false), lost: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared { state, ended: AtomicBool::new(false), lost: Mutex::default() });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -61,9 +61,9 @@ impl Proxy {
         self.shared.state.lock().unwrap().flow = flow;
     }
 
-    /// How many bytes were lost so far.
-    pub(crate) fn lost_bytes(&self) -> usize {
-        self.shared.lost.load(Ordering::SeqCst)
+    /// Whether something with these bytes in it was sent by a client and lost.
+    pub(crate) fn has_lost(&self, bytes: &[u8]) -> bool {
+        self.shared.lost.lock().unwrap().windows(bytes.len()).any(|window| window == bytes)
     }
 
     /// Cuts every connection.
@@ -107,20 +107,28 @@ impl Shared {
         drop(state);
         let (requests, answers) = (Arc::clone(self), Arc::clone(self));
         let (from_client, to_server) = (client.try_clone()?, server.try_clone()?);
-        thread::spawn(move || requests.pass(from_client, to_server, |flow| flow != Flow::Nothing));
-        thread::spawn(move || answers.pass(server, client, |flow| flow == Flow::Both));
+        let lose = Arc::clone(self);
+        let lose = move |bytes: &[u8]| lose.lost.lock().unwrap().extend_from_slice(bytes);
+        thread::spawn(move || requests.pass(from_client, to_server, |flow| flow != Flow::Nothing, lose));
+        thread::spawn(move || answers.pass(server, client, |flow| flow == Flow::Both, |_| {}));
         Ok(())
     }
 
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream, passes: impl Fn(Flow) -> bool) {
+    fn pass(
+        &self,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        passes: impl Fn(Flow) -> bool,
+        lose: impl Fn(&[u8]),
+    ) {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
             let flow = self.state.lock().unwrap().flow;
             if !passes(flow) {
                 // The rest of this direction would make no sense without it.
-                self.lost.fetch_add(length, Ordering::SeqCst);
+                lose(&buffer[..length]);
                 while let Ok(length @ 1..) = from.read(&mut buffer) {
-                    self.lost.fetch_add(length, Ordering::SeqCst);
+                    lose(&buffer[..length]);
                 }
                 break;
             }

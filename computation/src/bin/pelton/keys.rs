@@ -87,6 +87,24 @@ async fn pages(
     }
 }
 
+/// What a worker has shown as JSON; nothing where it could not.
+fn parsed(shown: &str) -> Option<Value> {
+    serde_json::from_str(shown).ok()
+}
+
+fn sub_key(entry: &StateEntry) -> String {
+    if entry.sub_key_shown.is_empty() { table::text(&entry.sub_key) } else { entry.sub_key_shown.clone() }
+}
+
+/// What the worker's code makes of it, else the stored bytes; a set has none.
+fn value(entry: &StateEntry) -> String {
+    match (entry.kind.as_str(), entry.value_shown.as_str()) {
+        ("set", "") => String::new(),
+        (_, "") => format!("{} ({} bytes)", table::hex(&entry.value), entry.value.len()),
+        (_, shown) => shown.to_owned(),
+    }
+}
+
 pub(crate) async fn state(
     connection: &mut Connection,
     computation: String,
@@ -102,7 +120,8 @@ pub(crate) async fn state(
         let of = |e: &StateEntry| {
             json!({
                 "cell": e.cell, "kind": e.kind, "namespace": table::text(&e.namespace),
-                "sub_key": table::text(&e.sub_key), "value": table::text(&e.value), "value_hex": table::hex(&e.value),
+                "sub_key": parsed(&e.sub_key_shown).unwrap_or_else(|| table::text(&e.sub_key).into()),
+                "value": parsed(&e.value_shown), "value_hex": table::hex(&e.value),
             })
         };
         let values: Value = entries.iter().map(of).collect();
@@ -110,8 +129,8 @@ pub(crate) async fn state(
         return Ok(());
     }
     let row = |e: &StateEntry| {
-        let (namespace, sub_key) = (table::text(&e.namespace), table::text(&e.sub_key));
-        vec![e.cell.clone(), e.kind.clone(), namespace, sub_key, table::text(&e.value)]
+        let namespace = table::text(&e.namespace);
+        vec![e.cell.clone(), e.kind.clone(), namespace, sub_key(e), value(e)]
     };
     let rows: Vec<_> = entries.iter().map(row).collect();
     table::print(&["CELL", "KIND", "NAMESPACE", "SUB-KEY", "VALUE"], &rows);
@@ -211,4 +230,26 @@ pub(crate) async fn dead_letters(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_can_read_is_shown_as_it_says_and_the_rest_in_hexadecimal_with_its_length() {
+        let entry = |kind: &str, value: &'static [u8], value_shown: &str| StateEntry {
+            kind: kind.to_owned(),
+            sub_key: [0, 1].to_vec().into(),
+            value: value.into(),
+            value_shown: value_shown.to_owned(),
+            ..StateEntry::default()
+        };
+        assert_eq!(value(&entry("value", &[0, 7], "7")), "7");
+        assert_eq!(value(&entry("value", &[0, 255], "")), "0x00ff (2 bytes)");
+        assert_eq!(value(&entry("set", &[0], "")), "");
+        assert_eq!(sub_key(&entry("map", &[], "")), "0x0001");
+        assert_eq!(parsed("[7]"), Some(json!([7])));
+        assert_eq!(parsed(""), None);
+    }
 }

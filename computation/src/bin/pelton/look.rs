@@ -31,17 +31,25 @@ pub(crate) async fn status(connection: &mut Connection, json: bool) -> Result<()
     let intervals: u32 = status.computations.iter().map(|c| c.intervals).sum();
     let running: u32 = status.computations.iter().map(|c| c.running).sum();
     let done = status.is_done();
+    let clocks = status.workers.iter().filter(|worker| worker.clock_refused).count();
     if json {
         print_json(&json!({
             "pipeline": status.pipeline, "epoch": status.epoch, "leader_since_us": status.leader_since_us,
             "graph_version": status.graph_version, "workers": status.workers.len(),
+            "workers_clock_refused": clocks,
             "computations": status.computations.len(), "intervals": intervals, "running": running, "done": done,
         }));
         return Ok(());
     }
     println!("pipeline       {} (graph version {})", status.pipeline, status.graph_version);
     println!("leader         #{} since {}", status.epoch, time(status.leader_since_us));
-    println!("workers        {}", status.workers.len());
+    match clocks {
+        0 => println!("workers        {}", status.workers.len()),
+        clocks => println!(
+            "workers        {}, {clocks} of them with a clock too far ahead: see pelton workers",
+            status.workers.len()
+        ),
+    }
     println!("computations   {}", status.computations.len());
     println!("intervals      {intervals}, {running} of them running");
     println!("done           {}", if done { "yes" } else { "no" });
@@ -186,6 +194,7 @@ pub(crate) async fn workers(connection: &mut Connection, json: bool) -> Result<(
                 "worker": w.worker, "address": w.address, "graph_version": w.graph_version,
                 "joined_us": w.joined_us, "heard_us": w.heard_us, "intervals": w.intervals,
                 "busy_permille": w.busy_permille, "memory_bytes": w.memory_bytes, "draining": w.draining,
+                "clock_ahead_ms": w.clock_ahead_ms, "clock_refused": w.clock_refused,
             })
         };
         print_json(&status.workers.iter().map(of).collect());
@@ -201,12 +210,22 @@ pub(crate) async fn workers(connection: &mut Connection, json: bool) -> Result<(
             w.intervals.to_string(),
             w.busy_permille.to_string(),
             format!("{:.1} MB", f64::from(u32::try_from(w.memory_bytes / 1000).unwrap_or(u32::MAX)) / 1000.0),
-            if w.draining { "draining" } else { "" }.to_owned(),
+            format!("{:+.1} s", w.clock_ahead_ms as f64 / 1000.0),
+            worker_note(w).to_owned(),
         ]
     };
-    let heading = ["WORKER", "ADDRESS", "GRAPH", "JOINED", "HEARD", "INTERVALS", "BUSY/1000", "MEMORY", ""];
+    let heading =
+        ["WORKER", "ADDRESS", "GRAPH", "JOINED", "HEARD", "INTERVALS", "BUSY/1000", "MEMORY", "CLOCK", ""];
     table::print(&heading, &status.workers.iter().map(row).collect::<Vec<_>>());
     Ok(())
+}
+
+fn worker_note(worker: &pelton_proto::injector::WorkerStatus) -> &'static str {
+    match (worker.clock_refused, worker.draining) {
+        (true, _) => "its clock is too far ahead: it gets no intervals; set it by NTP",
+        (false, true) => "draining",
+        (false, false) => "",
+    }
 }
 
 fn explanation_json(name: &str, why: &ExplainResponse) -> Value {

@@ -38,13 +38,13 @@ async fn i4_a_call_is_told_only_when_its_records_are_acknowledged() {
     let (from, epoch, number, delivery) = delivered(&mut mail).await;
     assert_eq!(values(&delivery), ["a", "b"]);
     assert!(told.try_recv().is_err());
-    router.table().send(from, Mail::Acknowledge { from: me, epoch: epoch + 1, number });
+    router.table().send(from, Mail::Acknowledge { from: me, epoch: epoch + 1, number, at_end: false });
     router.table().send(from, Mail::Refuse { from: me, epoch });
     let (from, again, number, delivery) = delivered(&mut mail).await;
     assert_eq!(values(&delivery), ["a", "b"], "I5: it is sent again");
     assert!(again > epoch && told.try_recv().is_err());
-    router.table().send(from, Mail::Acknowledge { from: me, epoch: again, number });
-    told.await.unwrap();
+    router.table().send(from, Mail::Acknowledge { from: me, epoch: again, number, at_end: false });
+    assert_eq!(told.await.unwrap(), Taken::InTime);
     stop.cancel();
 }
 
@@ -62,10 +62,10 @@ async fn i9_what_has_no_owner_or_a_new_one_goes_there_in_order() {
     for expected in ["1", "2"] {
         let (from, epoch, number, delivery) = delivered(&mut new).await;
         assert_eq!(values(&delivery), [expected]);
-        router.table().send(from, Mail::Acknowledge { from: me, epoch, number });
+        router.table().send(from, Mail::Acknowledge { from: me, epoch, number, at_end: true });
     }
-    first.await.unwrap();
-    second.await.unwrap();
+    assert_eq!(first.await.unwrap(), Taken::PerhapsLate);
+    assert_eq!(second.await.unwrap(), Taken::PerhapsLate);
     stop.cancel();
 }
 

@@ -14,7 +14,7 @@ use super::sweep::Sweep;
 use super::timers::Doubt;
 use crate::failure::Failure;
 use crate::timer::TimeDomain;
-use pelton_domain::{KeyInterval, KeyPosition, ProcessingTime, RecordId};
+use pelton_domain::{EventTime, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 use pelton_statestore::fence::Counters;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -120,7 +120,7 @@ impl Core {
             Mail::Deliver { from, epoch, number, delivery } => {
                 self.take_delivery(from, epoch, number, &delivery)
             }
-            Mail::Acknowledge { from, epoch, number } => {
+            Mail::Acknowledge { from, epoch, number, .. } => {
                 self.outbox.acknowledged(from, epoch, number, self.scope.now);
                 if self.outbox.has_removable() && self.removable_since.is_none() {
                     self.removable_since = Some(self.scope.now);
@@ -174,7 +174,9 @@ impl Core {
             let Receipt { from, epoch, number, arrived, .. } = *waiting;
             self.measure(arrived);
             self.receipts.remove(&receipt);
-            self.outgoing.push((from, Mail::Acknowledge { from: self.me, epoch, number }));
+            // What ran before the end is acknowledged as what came after it, and is found.
+            let at_end = self.scope.input_watermark == EventTime::MAX;
+            self.outgoing.push((from, Mail::Acknowledge { from: self.me, epoch, number, at_end }));
         }
     }
 

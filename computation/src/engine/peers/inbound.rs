@@ -134,7 +134,8 @@ fn hand_over(table: &RouteTable, path: &ReturnPath, received: wire::Received) {
         }
     });
     let kind = Some(answer::Kind::NotHere(worker::NotHere { owner }));
-    let answer = worker::Answer { from: Some(wire::party(from)), to: Some(wire::party(to)), epoch, kind };
+    let (from, to) = (Some(wire::party(from)), Some(wire::party(to)));
+    let answer = worker::Answer { from, to, epoch, at_end: false, kind };
     let _ = path.answers.send(answer);
 }
 

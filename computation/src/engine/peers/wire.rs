@@ -109,12 +109,15 @@ fn read_item(message: &worker::Record) -> Result<Item, Malformed> {
 
 /// An answer to the sender `to`; `None` where `mail` is none.
 pub(super) fn answer(to: Party, mail: &Mail) -> Option<worker::Answer> {
-    let (from, epoch, kind) = match mail {
+    let (from, epoch, kind, at_end) = match mail {
         Mail::Deliver { .. } => return None,
-        Mail::Acknowledge { from, epoch, number } => (from, epoch, answer::Kind::Acknowledged(*number)),
-        Mail::Refuse { from, epoch } => (from, epoch, answer::Kind::Refused(worker::Refused {})),
+        Mail::Acknowledge { from, epoch, number, at_end } => {
+            (from, epoch, answer::Kind::Acknowledged(*number), *at_end)
+        }
+        Mail::Refuse { from, epoch } => (from, epoch, answer::Kind::Refused(worker::Refused {}), false),
     };
-    Some(worker::Answer { from: Some(party(to)), to: Some(party(*from)), epoch: *epoch, kind: Some(kind) })
+    let (from, to) = (Some(party(to)), Some(party(*from)));
+    Some(worker::Answer { from, to, epoch: *epoch, at_end, kind: Some(kind) })
 }
 
 /// What an answer says, and to which of our intervals.
@@ -125,10 +128,10 @@ pub(super) enum Answered {
 
 pub(super) fn read_answer(message: worker::Answer) -> Result<Answered, Malformed> {
     let (to, from) = (read_party(message.from.as_ref())?, read_party(message.to.as_ref())?);
-    let epoch = message.epoch;
+    let (epoch, at_end) = (message.epoch, message.at_end);
     match message.kind {
         Some(answer::Kind::Acknowledged(number)) => {
-            Ok(Answered::Mail(to, Mail::Acknowledge { from, epoch, number }))
+            Ok(Answered::Mail(to, Mail::Acknowledge { from, epoch, number, at_end }))
         }
         Some(answer::Kind::Refused(_)) => Ok(Answered::Mail(to, Mail::Refuse { from, epoch })),
         Some(answer::Kind::NotHere(not_here)) => Ok(Answered::NotHere(not_here.owner)),
@@ -166,6 +169,19 @@ mod tests {
             let Mail::Deliver { from: sender, epoch: e, number: n, delivery } = read.mail else { panic!("no delivery") };
             prop_assert_eq!((sender, e, n), (from, epoch, number));
             prop_assert_eq!(&*delivery.items, items.as_slice());
+        }
+
+        #[test]
+        fn an_acknowledgement_survives_the_round_trip(epoch: u64, number: u64, at_end: bool) {
+            let (sender, receiver) = (a_party(1, 5, 7), a_party(2, 0, 9));
+            let sent = answer(sender, &Mail::Acknowledge { from: receiver, epoch, number, at_end }).unwrap();
+            let read = worker::Answer::decode(sent.encode_to_vec().as_slice()).unwrap();
+            let Answered::Mail(to, Mail::Acknowledge { from, epoch: e, number: n, at_end: end }) =
+                read_answer(read).unwrap()
+            else {
+                panic!("no acknowledgement")
+            };
+            prop_assert_eq!((to, from, e, n, end), (sender, receiver, epoch, number, at_end));
         }
 
         #[test]

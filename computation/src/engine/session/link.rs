@@ -5,7 +5,8 @@
 //! interval's last report sent again: the next leader may know nothing of them. Losing it stops nothing here.
 
 use super::{Event, Session, lock, wire};
-use pelton_domain::Sequencer;
+use crate::engine::clock::ClockHandle;
+use pelton_domain::{Sequencer, SystemTime};
 use pelton_proto::Malformed;
 use pelton_proto::injector::injector_client::InjectorClient;
 use pelton_proto::injector::{self, InjectorMessage, WorkerMessage, injector_message, worker_message};
@@ -21,7 +22,9 @@ pub(crate) struct JoinOptions {
     /// The addresses of all injectors, HOST:PORT.
     pub(crate) injectors: Vec<String>,
     pub(crate) security: Security,
-    /// What is said first; what runs is filled in.
+    /// What the injector judges ids by.
+    pub(crate) clock: ClockHandle,
+    /// What is said first; what runs and the time are filled in.
     pub(crate) hello: injector::Hello,
 }
 
@@ -62,6 +65,7 @@ enum Ended {
 struct Stream {
     out: mpsc::Sender<WorkerMessage>,
     incoming: Streaming<InjectorMessage>,
+    clock: ClockHandle,
     epoch: Sequencer,
     lease: Duration,
 }
@@ -78,7 +82,7 @@ impl Link {
 
     /// Keeps the membership.
     pub(crate) async fn run(mut self) {
-        let (mut turn, mut delay, mut refusals) = (0, RETRY_DELAY_MIN, 0);
+        let (mut turn, mut delay, mut refusals, mut was_member) = (0, RETRY_DELAY_MIN, 0, false);
         let mut named: Option<String> = None;
         let mut reachable = true;
         loop {
@@ -90,7 +94,7 @@ impl Link {
             let status = match self.join(&address).await {
                 Ok(stream) => {
                     tracing::info!(address, epoch = %stream.epoch, "joined an injector");
-                    (delay, refusals, reachable) = (RETRY_DELAY_MIN, 0, true);
+                    (delay, refusals, reachable, was_member) = (RETRY_DELAY_MIN, 0, true, true);
                     match self.serve(stream).await {
                         Ended::Drained => {
                             let _ = self.events.send(Event::Drained);
@@ -103,7 +107,7 @@ impl Link {
                 Err(status) => status,
             };
             refusals += u32::from(status.code() == Code::AlreadyExists);
-            if is_final(&status, refusals) {
+            if is_final(&status, refusals, was_member) {
                 let _ = self
                     .events
                     .send(Event::Refused(format!("the injector at {address}: {}", status.message())));
@@ -129,14 +133,19 @@ impl Link {
             .map_err(|error| Status::failed_precondition(error.to_string()))?;
         let mut hello = self.options.hello.clone();
         hello.running = lock(&self.session.inner.runs).ids();
+        hello.clock_us = Some(self.options.clock.now().as_micros());
         let (out, requests) = mpsc::channel(MESSAGES_MAX);
-        send(&out, worker_message::Kind::Hello(hello)).await?;
+        let hello =
+            WorkerMessage { clock_us: hello.clock_us, kind: Some(worker_message::Kind::Hello(hello)) };
+        out.send(hello).await.map_err(|_| Status::unavailable("the stream has ended"))?;
         let open = async {
             let mut client = InjectorClient::new(channel)
                 .max_decoding_message_size(pelton_transport::MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(pelton_transport::MESSAGE_BYTES_MAX);
             let mut incoming = client.join(ReceiverStream::new(requests)).await?.into_inner();
-            match incoming.message().await?.and_then(|message| message.kind) {
+            let first = incoming.message().await?.unwrap_or_default();
+            self.learn_ceiling(&first);
+            match first.kind {
                 Some(injector_message::Kind::Welcome(welcome)) => Ok((incoming, welcome)),
                 _ => Err(Status::unavailable("the answer does not begin with a welcome")),
             }
@@ -146,7 +155,8 @@ impl Link {
             .map_err(|_| Status::deadline_exceeded("it does not answer"))??;
         let epoch = Sequencer::new(welcome.epoch).unwrap_or(Sequencer::MIN);
         let lease = Duration::from_millis(u64::from(welcome.lease_ms.max(100)));
-        Ok(Stream { out, incoming, epoch, lease })
+        let clock = self.options.clock.clone();
+        Ok(Stream { out, incoming, clock, epoch, lease })
     }
 
     async fn serve(&mut self, mut stream: Stream) -> Ended {
@@ -158,10 +168,10 @@ impl Link {
 
     async fn talk(&mut self, stream: &mut Stream) -> Result<Ended, Status> {
         for request in self.session.unanswered() {
-            send(&stream.out, request).await?;
+            send_within(stream, request).await?;
         }
         if self.leaving {
-            send(&stream.out, worker_message::Kind::Leaving(injector::Leaving {})).await?;
+            send_within(stream, worker_message::Kind::Leaving(injector::Leaving {})).await?;
         }
         lock(&self.session.inner.runs).unsent_all();
         self.report(stream).await?;
@@ -174,8 +184,7 @@ impl Link {
                 _ = beat.tick() => {
                     lock(&self.session.inner.runs).look_at_figures();
                     self.report(stream).await?;
-                    let heartbeat = stream.out.send(WorkerMessage { kind: None });
-                    within(stream.lease, heartbeat).await?;
+                    within(stream.lease, stream.out.send(stream.message(None))).await?;
                 }
                 message = stream.incoming.message() => {
                     deadline.set(tokio::time::sleep(stream.lease));
@@ -213,11 +222,19 @@ impl Link {
 
     /// Takes a message up; false where nobody listens to the events any more.
     fn hear(&self, epoch: Sequencer, message: InjectorMessage) -> Result<bool, Status> {
+        self.learn_ceiling(&message);
         let Some(kind) = message.kind else { return Ok(true) };
         match self.event(epoch, kind) {
             Ok(Some(event)) => Ok(self.events.send(event).is_ok()),
             Ok(None) => Ok(true),
             Err(malformed) => Err(Status::invalid_argument(malformed.to_string())),
+        }
+    }
+
+    /// How late ids may be, whatever the clock here says (I6).
+    fn learn_ceiling(&self, message: &InjectorMessage) {
+        if let Some(most) = message.id_time_ms_max {
+            self.session.id_ceiling().set(SystemTime::from_millis(most));
         }
     }
 
@@ -253,9 +270,17 @@ impl Link {
     }
 }
 
-/// Whether another attempt is in vain: who refuses says what is wrong with this worker.
-fn is_final(status: &Status, name_refusals: u32) -> bool {
+impl Stream {
+    fn message(&self, kind: Option<worker_message::Kind>) -> WorkerMessage {
+        WorkerMessage { kind, clock_us: Some(self.clock.now().as_micros()) }
+    }
+}
+
+/// Whether another attempt is in vain: who refuses says what is wrong with this worker. A clock that was right before
+/// may be so again; at the start, whoever starts the worker is to know.
+fn is_final(status: &Status, name_refusals: u32, was_member: bool) -> bool {
     match status.code() {
+        Code::OutOfRange => !was_member,
         Code::FailedPrecondition | Code::InvalidArgument | Code::Unauthenticated | Code::PermissionDenied => {
             true
         }
@@ -264,14 +289,8 @@ fn is_final(status: &Status, name_refusals: u32) -> bool {
     }
 }
 
-async fn send(out: &mpsc::Sender<WorkerMessage>, kind: worker_message::Kind) -> Result<(), Status> {
-    out.send(WorkerMessage { kind: Some(kind) })
-        .await
-        .map_err(|_| Status::unavailable("the stream has ended"))
-}
-
 async fn send_within(stream: &Stream, kind: worker_message::Kind) -> Result<(), Status> {
-    within(stream.lease, stream.out.send(WorkerMessage { kind: Some(kind) })).await
+    within(stream.lease, stream.out.send(stream.message(Some(kind)))).await
 }
 
 async fn within<E>(lease: Duration, sending: impl Future<Output = Result<(), E>>) -> Result<(), Status> {

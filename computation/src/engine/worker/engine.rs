@@ -14,6 +14,7 @@ pub struct Engine {
     pub(super) shared: Arc<Shared>,
     pub(super) injector: Injector,
     pub(super) driver: JoinHandle<()>,
+    pub(super) graph_version: u32,
 }
 
 impl std::fmt::Debug for Engine {
@@ -51,7 +52,7 @@ impl Engine {
         let Pipeline { name, steps, changes, .. } = pipeline;
         let bound = open::bind(&store, &name, &steps, &changes).await?;
         let keys = PipelineKeys::new(&name);
-        let graph = open::injector_graph(&bound)?;
+        let (graph, graph_version) = (open::injector_graph(&bound)?, bound.catalogue.graph_version);
         let (injector, driver) =
             Injector::start(store.clone(), keys.clone(), graph, options.tokens.clone(), injector_options)
                 .await?;
@@ -61,7 +62,7 @@ impl Engine {
         });
         let authority = Authority::Here(injector.clone(), options.worker.clone());
         let shared = Arc::new(Shared::new(name, store, options, authority, bound, steps));
-        Ok(Self { shared, injector, driver })
+        Ok(Self { shared, injector, driver, graph_version })
     }
 
     async fn start_computation(&self, number: u32) -> Result<(), StartError> {

@@ -1,20 +1,30 @@
 //! The service that takes records from outside, for any client at any worker.
 //!
 //! * I4: a request is answered only when every record of it is committed.
+//! * I10: a record that comes after the end of its stream is refused, and its client told. Only the interval of the
+//!   client knows which came in time; so where it says that its input is at its end, the ids that it keeps are looked
+//!   up before anything is answered. A retry of what came in time is found there, and answered as before.
 //! * I11: a call has a bounded number of requests under way, and the next is not read before there is room for its
-//!   answer; so a client that floods is slowed down, and one that does not read its answers is held.
+//!   answer; so a client that floods is slowed down, and one that does not read its answers is held. What one client
+//!   may send has limits of its own ([`rates`]).
+
+mod rates;
+
+pub use rates::IngestLimits;
 
 use super::{Hosted, Shared};
-use crate::engine::gateway::{Closed, Gateway};
+use crate::engine::gateway::{Closed, Gateway, Taken};
 use crate::ingest::check::{Names, REQUEST_BYTES_MAX, Refused, check};
-use crate::ingest::{append_name, clock, clock_name};
+use crate::ingest::{IDS, append_name, clock, clock_name};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
-use pelton_domain::{EventTime, Key};
+use pelton_domain::Key;
 use pelton_proto::Message;
 use pelton_proto::ingest::ingest_server::{Ingest, IngestServer};
 use pelton_proto::ingest::{AppendRequest, AppendResponse, FinishRequest, FinishResponse};
+use pelton_transport::Peer;
+use rates::{Admitted, Rates};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -32,7 +42,15 @@ const MESSAGE_BYTES_MAX: usize = REQUEST_BYTES_MAX + (128 << 10);
 pub(super) struct IngestService {
     shared: Arc<Shared>,
     gateway: Gateway,
+    rates: Rates,
     stop: CancellationToken,
+}
+
+/// One call: from whom, under which names, and its client's share.
+struct Call {
+    peer: Option<Peer>,
+    names: Names,
+    admitted: Option<Admitted>,
 }
 
 /// One request's answer, when it is known.
@@ -42,9 +60,11 @@ impl IngestService {
     pub(super) fn server(
         shared: Arc<Shared>,
         gateway: Gateway,
+        limits: IngestLimits,
         stop: CancellationToken,
     ) -> IngestServer<Self> {
-        IngestServer::new(Self { shared, gateway, stop }).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        let rates = Rates::new(limits);
+        IngestServer::new(Self { shared, gateway, rates, stop }).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     fn named(&self, name: &str) -> Option<(u32, &Hosted)> {
@@ -68,21 +88,32 @@ impl IngestService {
         })
     }
 
-    /// Sends the records of a request on their way.
-    async fn take(&self, names: &mut Names, request: AppendRequest) -> Result<Answer, Status> {
+    /// Sends the records of a request on their way, once the client may send so much.
+    async fn take(&self, call: &mut Call, request: AppendRequest) -> Result<Answer, Status> {
         let refused = |refused: Refused| Status::invalid_argument(refused.to_string());
+        let names = &mut call.names;
         names.learn(&request).map_err(refused)?;
-        check(&request.records).map_err(refused)?;
-        let (append, clock) = self.ingested(&names.stream)?;
-        if self.shared.authority.announced().of(clock).low_watermark == EventTime::MAX {
-            return Err(Status::failed_precondition(format!("the stream {:?} is finished", names.stream)));
-        }
+        let bytes = check(&request.records).map_err(refused)?;
+        let (append, _) = self.ingested(&names.stream)?;
+        let admitted = match &mut call.admitted {
+            Some(admitted) => admitted,
+            none => {
+                let client = rates::identity(call.peer.as_ref(), &names.client);
+                none.insert(self.rates.admit(client)?)
+            }
+        };
+        admitted.wait(request.records.len(), bytes).await;
         let records = u32::try_from(request.records.len()).unwrap_or(u32::MAX);
         let key = Key::from(names.client.as_str());
         let values: Vec<Bytes> = request.records.iter().map(|record| record.encode_to_vec().into()).collect();
-        let told = self.gateway.send(append, key, values).await.map_err(stopping)?;
+        let ids = request.records.into_iter().map(|record| record.id).collect();
+        let told = self.gateway.send(append, key.clone(), values).await.map_err(stopping)?;
+        let (shared, stream) = (self.shared.clone(), names.stream.clone());
         let answer = async move {
-            told.await.map_err(|_| stopping(Closed))?;
+            match told.await.map_err(|_| stopping(Closed))? {
+                Taken::InTime => {}
+                Taken::PerhapsLate => shared.all_appended(append, &stream, &key, ids).await?,
+            }
             Ok(AppendResponse { records })
         };
         Ok(answer.boxed())
@@ -91,15 +122,16 @@ impl IngestService {
     /// Reads a call's requests until it ends, or one is refused.
     async fn read(
         self,
+        peer: Option<Peer>,
         mut requests: Streaming<AppendRequest>,
         answers: mpsc::Sender<Result<Answer, Status>>,
     ) {
-        let mut names = Names::default();
+        let mut call = Call { peer, names: Names::default(), admitted: None };
         // First the room for an answer, then the request.
         while let Ok(place) = answers.reserve().await {
             let next = async {
                 match requests.message().await? {
-                    Some(request) => self.take(&mut names, request).await.map(Some),
+                    Some(request) => self.take(&mut call, request).await.map(Some),
                     None => Ok(None),
                 }
             };
@@ -118,6 +150,28 @@ impl IngestService {
     }
 }
 
+impl Shared {
+    /// Looks whether all records of a request are in a stream that has ended; an error names the first that is not.
+    async fn all_appended(
+        &self,
+        computation: u32,
+        stream: &str,
+        client: &Key,
+        ids: Vec<Bytes>,
+    ) -> Result<(), Status> {
+        let Some(hosted) = self.hosted(computation) else { return Err(stopping(Closed)) };
+        let places = ids.iter().map(|id| hosted.keys.state(client, &[], IDS.as_bytes(), id)).collect();
+        let found = self.store.read(places).await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let Some(at) = found.iter().position(Option::is_none) else { return Ok(()) };
+        metrics::counter!("pelton_ingest_records_too_late_total")
+            .increment(found.iter().filter(|found| found.is_none()).count() as u64);
+        Err(Status::failed_precondition(format!(
+            "the stream {stream:?} is finished: record {at} of this request came after its end and is not in it; \
+             records that came before are, and may be sent again"
+        )))
+    }
+}
+
 fn stopping(_: Closed) -> Status {
     Status::unavailable("this worker stops: send what is not answered again, to another worker")
 }
@@ -131,7 +185,8 @@ impl Ingest for IngestService {
         request: Request<Streaming<AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
         let (answers, waiting) = mpsc::channel(REQUESTS_UNDER_WAY_MAX);
-        tokio::spawn(self.clone().read(request.into_inner(), answers));
+        let peer = Peer::of(&request).cloned();
+        tokio::spawn(self.clone().read(peer, request.into_inner(), answers));
         let answers = ReceiverStream::new(waiting).then(|answer| async {
             match answer {
                 Ok(answer) => answer.await,

@@ -6,8 +6,9 @@
 use super::dead_letters::replay_in;
 use super::{Hosted, Shared};
 use crate::engine::timers::TimerEntry;
+use crate::state::{Envelope, Show};
 use bytes::Bytes;
-use pelton_domain::{Key, KeyInterval};
+use pelton_domain::{Key, KeyInterval, ProcessingTime};
 use pelton_proto::worker::inspect_server::{Inspect, InspectServer};
 use pelton_proto::worker::{
     DeadLetterEntry, DeadLettersRequest, DeadLettersResponse, ReplayDeadLettersRequest,
@@ -97,12 +98,26 @@ fn key_of(bytes: &Bytes) -> Result<Key, Status> {
     Ok(Key::new(bytes.clone()))
 }
 
-fn state_entry(hosted: &Hosted, place: &Bytes, value: Bytes) -> Result<StateEntry, Status> {
+/// One entry, and in words what its cell's types make of it. An entry that has expired, of a cell that is not declared
+/// any more, or that this code cannot read, has its bytes only.
+fn state_entry(
+    hosted: &Hosted,
+    place: &Bytes,
+    value: Bytes,
+    now: ProcessingTime,
+) -> Result<StateEntry, Status> {
     let at = hosted.keys.read_state(place).map_err(|error| Status::data_loss(error.to_string()))?;
     let cell = String::from_utf8_lossy(&at.cell).into_owned();
-    let kind = hosted.spec.cells.iter().find(|known| known.name == cell).map(|cell| cell.kind.as_str());
-    let kind = kind.unwrap_or("not declared any more").to_owned();
-    Ok(StateEntry { cell, kind, namespace: at.namespace, sub_key: at.sub_key, value })
+    let spec = hosted.spec.cells.iter().find(|known| known.name == cell);
+    let kind = spec.map_or("not declared any more", |spec| spec.kind.as_str()).to_owned();
+    let payload = spec.and_then(|spec| Envelope::read(&value, spec, now).ok().flatten());
+    let shown =
+        |show: Option<Show>, bytes: Option<&Bytes>| show.zip(bytes).and_then(|(show, bytes)| show(bytes));
+    let shows = spec.map(|spec| spec.shows).unwrap_or_default();
+    let sub_key_shown = shown(shows.sub_key, Some(&at.sub_key)).unwrap_or_default();
+    let value_shown = shown(shows.value, payload.as_ref()).unwrap_or_default();
+    let (namespace, sub_key) = (at.namespace, at.sub_key);
+    Ok(StateEntry { cell, kind, namespace, sub_key, value, sub_key_shown, value_shown })
 }
 
 #[tonic::async_trait]
@@ -128,7 +143,9 @@ impl Inspect for InspectService {
             {
                 continue;
             }
-            let entries = page.entries.into_iter().map(|(place, value)| state_entry(hosted, &place, value));
+            let now = self.shared.options.clock.now();
+            let entries =
+                page.entries.into_iter().map(|(place, value)| state_entry(hosted, &place, value, now));
             return Ok(Response::new(StateResponse {
                 entries: entries.collect::<Result<_, _>>()?,
                 commit_number: after.commit_number.0,

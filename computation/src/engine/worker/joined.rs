@@ -7,12 +7,11 @@
 //! I1: an assignment that comes late, twice or from a deposed injector harms nobody, as the take-over requires the
 //! journal's entry and a sequencer larger than the fence's.
 
-use super::ingest::IngestService;
-use super::inspect::InspectService;
+use super::ingest::IngestLimits;
+use super::serving::for_outside;
 use super::{EngineOptions, PipelineFailed, Running, Shared, StartError, open};
 use crate::engine::authority::Authority;
 use crate::engine::channel::Party;
-use crate::engine::gateway::Gateway;
 use crate::engine::peers::wire::AwayRoute;
 use crate::engine::peers::{DeliveryService, Identity, Peers};
 use crate::engine::session::{Event, JoinOptions, Link, Session};
@@ -27,7 +26,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 /// How a worker joins a pipeline.
 #[derive(Clone, Debug)]
@@ -44,6 +42,8 @@ pub struct WorkerOptions {
     pub security: Security,
     /// The computations that it runs, by name; `None`: all.
     pub computations: Option<Vec<String>>,
+    /// How much it takes from one client outside.
+    pub ingest: IngestLimits,
 }
 
 /// Why a worker could not start.
@@ -121,6 +121,7 @@ impl JoinedWorker {
             graph_version: bound.catalogue.graph_version,
             computations,
             running: Vec::new(),
+            clock_us: None,
         };
         let graph = open::injector_graph(&bound)?;
         let (session, control) = Session::new(Arc::new(graph));
@@ -129,20 +130,17 @@ impl JoinedWorker {
         for hosted in shared.computations.values() {
             shared.fences(hosted).await?;
         }
-        let join = JoinOptions { injectors: options.injectors, security: options.security.clone(), hello };
+        let join = JoinOptions {
+            injectors: options.injectors,
+            security: options.security.clone(),
+            clock: shared.options.clock.clone(),
+            hello,
+        };
         let (events, received) = mpsc::unbounded_channel();
         let (drain, drained) = watch::channel(false);
         let stop = CancellationToken::new();
-        let gateway = Gateway::start(
-            shared.router.clone(),
-            shared.options.clock.clone(),
-            (shared.options.interval.credit(), shared.options.interval.resend_after),
-            process_number,
-            stop.clone(),
-        );
-        let routes = Routes::new(DeliveryService::server(identity.clone(), shared.router.clone()))
-            .add_service(InspectService::server(shared.clone()))
-            .add_service(IngestService::server(shared.clone(), gateway, stop.clone()));
+        let routes = for_outside(&shared, process_number, options.ingest, &stop)
+            .add_service(DeliveryService::server(identity.clone(), shared.router.clone()));
         let peers = Peers::new(identity, options.security, shared.router.clone());
         let host = Host { shared: shared.clone(), session: session.clone(), peers, drain };
         let serving = server.serve(routes, stop.clone());

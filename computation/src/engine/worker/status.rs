@@ -88,6 +88,11 @@ impl IntervalStatus {
         }
     }
 
+    /// Whether it is running, so that its figures are known.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observed.load(Ordering::Acquire)
+    }
+
     /// The interval is not running: what it holds is unknown until it is observed again.
     pub(crate) fn unobserved(&self) {
         self.observed.store(false, Ordering::Release);
@@ -176,7 +181,7 @@ impl Engine {
                 name: hosted.spec.name.clone(),
                 low_watermark: announced.of(*number).low_watermark,
                 intervals: running.len(),
-                running: running.values().filter(|r| r.status.observed.load(Ordering::Acquire)).count(),
+                running: running.values().filter(|r| r.status.is_observed()).count(),
                 totals: all.totals,
                 timers: all.timers,
                 waiting: all.waiting,

@@ -121,6 +121,7 @@ pub(crate) async fn worker(
         advertise: None,
         security: Security::none(),
         computations: None,
+        ingest: Default::default(),
     };
     let worker = JoinedWorker::start(pipeline, store, options).await.map_err(|error| error.to_string())?;
     worker.ended().await.map_err(|error| error.to_string())

@@ -123,6 +123,12 @@ impl Authority {
     /// What an autoscaler and an operator look at.
     pub(super) fn set_gauges(&self) {
         metrics::gauge!("pelton_injector_workers").set(self.sessions.len() as f64);
+        let members: Vec<_> = self.membership.members().collect();
+        let refused = members.iter().filter(|member| member.clock_refused).count();
+        metrics::gauge!("pelton_injector_workers_clock_refused").set(refused as f64);
+        let seen = members.iter().filter_map(|member| self.seen.get(&member.worker));
+        let ahead_ms_max = seen.map(|seen| seen.clock_ahead_ms).max().unwrap_or(0);
+        metrics::gauge!("pelton_injector_workers_clock_ahead_ms_max").set(ahead_ms_max as f64);
         let mut busy_permille = 0;
         let graph = self.injector.graph();
         for computation in graph.computations() {

@@ -1,15 +1,19 @@
 //! Workers and their messages.
 
 use super::{Authority, Reply, Seen};
+use crate::assign::Worker;
 use crate::membership::SessionId;
+use crate::service::clocks;
 use crate::service::events::Joined;
 use crate::service::hello::{self, HelloRefused};
 use crate::service::jobs;
 use crate::service::reporting;
 use crate::service::session::Session;
 use crate::service::wire;
+use pelton_domain::{ProcessingTime, SystemTime};
 use pelton_proto::Malformed;
 use pelton_proto::injector::{self as proto, injector_message, worker_message::Kind};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -18,7 +22,10 @@ const WAITING_MAX: usize = 1_024;
 
 impl Authority {
     pub(super) fn join(&mut self, hello: Box<proto::Hello>, reply: Reply<Joined>) {
-        if let Err(refused) = hello::check(&hello, &self.options.pipeline, self.store.incarnation()) {
+        let (here, ahead_max) = ((self.options.clock)(), self.options.clock_ahead_max);
+        let checked = hello::check(&hello, &self.options.pipeline, self.store.incarnation())
+            .and_then(|()| hello::check_clock(&hello, here, ahead_max));
+        if let Err(refused) = checked {
             let _ = reply.send(Err(refused.into()));
             return;
         }
@@ -64,7 +71,9 @@ impl Authority {
         };
         self.next_session += 1;
         let at = (self.options.clock)();
-        self.seen.insert(worker.clone(), Seen { joined: at, heard: at });
+        let said = hello.clock_us.map_or(at, ProcessingTime::from_micros);
+        let clock_ahead_ms = clocks::ahead_ms(said, at);
+        self.seen.insert(worker.clone(), Seen { joined: at, heard: at, clock_ahead_ms });
         let over = CancellationToken::new();
         let tables = self.tables.subscribe();
         let (opened, outgoing) = Session::open(tables, self.options.control_messages_max, over.clone(), now);
@@ -99,8 +108,9 @@ impl Authority {
     }
 
     /// Tells a worker something; one that does not read is cut off.
-    pub(super) fn tell(&mut self, session: SessionId, message: proto::InjectorMessage) {
+    pub(super) fn tell(&mut self, session: SessionId, mut message: proto::InjectorMessage) {
         let now = self.now();
+        message.id_time_ms_max = Some(self.id_time_max().as_millis());
         let Some(open) = self.sessions.get_mut(&session) else { return };
         if open.tell(message, now).is_err() {
             tracing::warn!(session = session.0, "a worker does not read its messages and is cut off");
@@ -113,10 +123,7 @@ impl Authority {
         let Some(worker) = self.membership.worker_of(session).cloned() else { return };
         let now = self.now();
         self.membership.heard(session, now);
-        let heard = (self.options.clock)();
-        if let Some(seen) = self.seen.get_mut(&worker) {
-            seen.heard = heard;
-        }
+        self.look_at_clock(&worker, message.clock_us.map(ProcessingTime::from_micros), now);
         let is_heartbeat = message.kind.is_none();
         if let Err(malformed) = self.kind(session, message) {
             self.broken(session, Some(Status::invalid_argument(malformed.to_string())));
@@ -124,8 +131,31 @@ impl Authority {
         }
         let quiet = self.sessions.get(&session).map(|open| open.quiet(now)).unwrap_or_default();
         if is_heartbeat || quiet >= self.options.limits.lease / 3 {
-            self.tell(session, proto::InjectorMessage { kind: None });
+            self.tell(session, proto::InjectorMessage::default());
         }
+    }
+
+    /// A worker whose clock has run away loses its intervals, and may have some again once it is right (I6).
+    fn look_at_clock(&mut self, worker: &Worker, said: Option<ProcessingTime>, now: Duration) {
+        let (here, ahead_max) = ((self.options.clock)(), self.options.clock_ahead_max);
+        let Some(seen) = self.seen.get_mut(worker) else { return };
+        seen.heard = here;
+        let Some(said) = said else { return };
+        seen.clock_ahead_ms = clocks::ahead_ms(said, here);
+        let before = self.membership.member(worker).is_some_and(|member| member.clock_refused);
+        let judged = clocks::judge(said, here, ahead_max, before);
+        if !self.membership.refuse_clock(worker, judged.is_err(), now) {
+            return;
+        }
+        match judged {
+            Err(reason) => tracing::warn!(%worker, %reason, "a worker keeps no intervals and gets none"),
+            Ok(()) => tracing::info!(%worker, "a worker's clock is right again"),
+        }
+    }
+
+    /// The latest system time that ids may carry now.
+    fn id_time_max(&self) -> SystemTime {
+        clocks::id_time_max((self.options.clock)(), self.options.clock_ahead_max)
     }
 
     fn kind(&mut self, session: SessionId, message: proto::WorkerMessage) -> Result<(), Malformed> {
@@ -173,7 +203,8 @@ impl Authority {
 
     fn reports(&mut self, session: SessionId, reports: Vec<proto::Report>) -> Result<(), Malformed> {
         let Some(worker) = self.membership.worker_of(session).cloned() else { return Ok(()) };
-        let refused = reporting::take_in(&self.injector, &mut self.board, &worker, reports)?;
+        let id_time_max = self.id_time_max();
+        let refused = reporting::take_in(&self.injector, &mut self.board, &worker, reports, id_time_max)?;
         if !refused.is_empty() {
             self.tell(session, wire::release(&refused));
         }

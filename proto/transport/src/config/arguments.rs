@@ -71,6 +71,13 @@ pub struct ServingArgs {
     /// The most connections at once; one more is closed
     #[arg(long, value_name = "N", default_value_t = 1_024, value_parser = value_parser!(u32).range(1..=1_000_000), help_heading = "Serving")]
     pub connections_max: u32,
+    /// The most connections of one client, which is the subject of its certificate, or without TLS the address that it
+    /// comes from; one more is closed. Without it, as many as there may be
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000), help_heading = "Serving")]
+    pub connections_per_client_max: Option<u32>,
+    /// The most streams that one connection may have open; calls over it wait at the client
+    #[arg(long, value_name = "N", default_value_t = 1_024, value_parser = value_parser!(u32).range(1..=1_000_000), help_heading = "Serving")]
+    pub streams_per_connection_max: u32,
     /// How long calls that have begun may go on after the program is told to stop, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = value_parser!(u64).range(0..=3_600_000), help_heading = "Serving")]
     pub drain_ms_max: u64,
@@ -80,8 +87,13 @@ impl ServingArgs {
     /// How to listen at `address`.
     #[must_use]
     pub fn listen(&self, address: SocketAddr, security: &Security) -> ListenOptions {
+        let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         let limits = Limits {
-            connections_max: usize::try_from(self.connections_max).unwrap_or(usize::MAX),
+            connections_max: count(self.connections_max),
+            connections_per_client_max: count(
+                self.connections_per_client_max.unwrap_or(self.connections_max),
+            ),
+            streams_per_connection_max: self.streams_per_connection_max,
             drain_ms_max: self.drain_ms_max,
             ..Limits::default()
         };

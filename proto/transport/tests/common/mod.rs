@@ -39,6 +39,16 @@ impl Ca {
         self.give_until(names, 2090)
     }
 
+    /// A certificate for this machine with a subject.
+    pub(crate) fn security_of(&self, subject: &str) -> Security {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, subject);
+        let place = tempfile::tempdir().unwrap();
+        let given = (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem());
+        Security::mutual_tls(self.files_with(place.path(), &given), None).unwrap()
+    }
+
     pub(crate) fn give_until(&self, names: &[&str], year: i32) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();

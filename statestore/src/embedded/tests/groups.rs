@@ -11,7 +11,7 @@ async fn as_one_group(
     disk: &LossyDisk,
     commits: Vec<Commit>,
 ) -> Vec<Result<(), CommitError>> {
-    disk.hold_syncs();
+    let held = disk.hold_syncs();
     let mut first = store.commit(commit_of(vec![], vec![put("first", "")]));
     assert!(first.as_mut().now_or_never().is_none());
     disk.until_sync_waits();
@@ -21,7 +21,7 @@ async fn as_one_group(
         // Polled once, in order: they queue up in this order.
         assert!(commit.as_mut().now_or_never().is_none());
     }
-    disk.release_syncs();
+    drop(held);
     assert_eq!(first.await, Ok(()));
     join_all(waiting).await
 }
@@ -51,13 +51,13 @@ async fn a_group_ends_at_its_bytes() {
 async fn nothing_is_seen_before_it_is_durable() {
     let (store, disk, _directory) = new_store(EmbeddedOptions::default());
     assert_eq!(write(&store, vec![put("a", "1")]).await, Ok(()));
-    disk.hold_syncs();
+    let held = disk.hold_syncs();
     let mut under_way = store.commit(commit_of(vec![], vec![put("a", "2"), put("b", "2")]));
     assert!(under_way.as_mut().now_or_never().is_none());
     disk.until_sync_waits();
     assert_eq!(read(&store, "a").await, Some("1".into()));
     assert_eq!(dump(&store), [("a".into(), "1".into())]);
-    disk.release_syncs();
+    drop(held);
     assert_eq!(under_way.await, Ok(()));
     assert_eq!(dump(&store), [("a".into(), "2".into()), ("b".into(), "2".into())]);
 }
@@ -118,11 +118,11 @@ fn a_commit(dice: &mut StdRng) -> Commit {
 #[tokio::test]
 async fn a_dropped_call_is_committed_all_the_same() {
     let (store, disk, _directory) = new_store(EmbeddedOptions::default());
-    disk.hold_syncs();
+    let held = disk.hold_syncs();
     let mut under_way = store.commit(commit_of(vec![], vec![put("a", "1")]));
     assert!(under_way.as_mut().now_or_never().is_none());
     drop(under_way);
-    disk.release_syncs();
+    drop(held);
     assert_eq!(write(&store, vec![put("b", "1")]).await, Ok(()));
     assert_eq!(read(&store, "a").await, Some("1".into()));
 }

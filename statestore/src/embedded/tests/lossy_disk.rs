@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 const SECTOR_BYTES: usize = 512;
 
@@ -158,9 +158,10 @@ impl LossyDisk {
         kernel.materialize();
     }
 
-    /// The disk as it is now, apart from what happens to this one from now on.
+    /// The disk as it is now, apart from what happens to this one from now on. Nobody waits for the copy.
     pub(super) fn copy(&self) -> Self {
-        Self { kernel: Arc::new((Mutex::new(self.lock().clone()), Condvar::new())) }
+        let kernel = Kernel { syncs_held: false, syncs_waiting: 0, ..self.lock().clone() };
+        Self { kernel: Arc::new((Mutex::new(kernel), Condvar::new())) }
     }
 
     /// Forgets what happened since `copy` was made.
@@ -191,15 +192,11 @@ impl LossyDisk {
         self.lock().counts
     }
 
-    /// Lets every sync wait.
-    pub(super) fn hold_syncs(&self) {
+    /// Lets every sync wait, until what is returned is dropped: also by a test that fails, whose store could not end
+    /// otherwise.
+    pub(super) fn hold_syncs(&self) -> HeldSyncs {
         self.lock().syncs_held = true;
-    }
-
-    /// Lets them go.
-    pub(super) fn release_syncs(&self) {
-        self.lock().syncs_held = false;
-        self.kernel.1.notify_all();
+        HeldSyncs(self.clone())
     }
 
     /// Blocks until a sync waits.
@@ -210,6 +207,17 @@ impl LossyDisk {
 
     fn file(&self, inode: usize) -> Box<dyn LogFile> {
         Box::new(LossyFile { disk: self.clone(), inode })
+    }
+}
+
+/// See [`LossyDisk::hold_syncs`].
+#[must_use]
+pub(super) struct HeldSyncs(LossyDisk);
+
+impl Drop for HeldSyncs {
+    fn drop(&mut self) {
+        self.0.kernel.0.lock().unwrap_or_else(PoisonError::into_inner).syncs_held = false;
+        self.0.kernel.1.notify_all();
     }
 }
 

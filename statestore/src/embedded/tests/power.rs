@@ -75,16 +75,15 @@ fn live(store: Embedded, disk: &LossyDisk, model: Model, numbers: &mut u32, dice
             vec![model]
         }
         Death::Syncing => {
-            disk.hold_syncs();
+            let held = disk.hold_syncs();
             let mut under_way = write(&store, last).boxed_local();
             assert!(under_way.as_mut().now_or_never().is_none());
             disk.until_sync_waits();
             let frozen = disk.copy();
-            disk.release_syncs();
+            drop(held);
             drop(under_way);
             store.stop_uncleanly();
             disk.become_copy_of(&frozen);
-            disk.release_syncs();
             vec![model, with_last]
         }
         Death::SyncFailed => {

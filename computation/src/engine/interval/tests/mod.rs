@@ -341,7 +341,7 @@ impl Hand {
     fn acknowledge(&mut self, deliveries: &[(u64, u64, Delivery)]) {
         for (epoch, number, _) in deliveries {
             let from = self.downstream.party();
-            self.core.take_mail(Mail::Acknowledge { from, epoch: *epoch, number: *number });
+            self.core.take_mail(Mail::Acknowledge { from, epoch: *epoch, number: *number, at_end: false });
         }
     }
 
@@ -377,7 +377,8 @@ async fn recover(
     routes: &Downstream,
 ) -> Core {
     let clock: ClockHandle = clock.clone();
-    let recovery = Recovery { store, keys, spec, options, clock: &clock, id_floor };
+    let id_ceiling = crate::engine::ids::IdCeiling::none();
+    let recovery = Recovery { store, keys, spec, options, clock: &clock, id_floor, id_ceiling };
     recovery.recover(reign, routes).await.unwrap()
 }
 
