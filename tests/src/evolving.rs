@@ -95,6 +95,30 @@ impl Evolving {
         whole.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
+    /// For each key the longest time between two of its counts, in milliseconds, as its log has it by now.
+    ///
+    /// # Errors
+    /// Where there is no log.
+    pub fn longest_pauses_ms(&self, log: &Path) -> Result<Vec<i64>> {
+        let mut times: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for line in std::fs::read_to_string(log)?.lines() {
+            let mut words = line.split(' ');
+            let (key, at_us) = (words.next().unwrap_or_default(), words.nth(1));
+            // The last line may be on its way.
+            if let Some(at_us) = at_us.and_then(|at_us| at_us.parse().ok()) {
+                times.entry(key.to_owned()).or_default().push(at_us);
+            }
+        }
+        let longest = |mut times: Vec<i64>| {
+            times.sort_unstable();
+            let pauses = times.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?));
+            pauses.max().unwrap_or(0) / 1000
+        };
+        let mut longest: Vec<i64> = times.into_values().map(longest).collect();
+        longest.sort_unstable();
+        Ok(longest)
+    }
+
     /// Every key has counted every number once, in order, and its count has never begun anew.
     ///
     /// # Errors

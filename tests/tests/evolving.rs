@@ -4,7 +4,8 @@
 
 use anyhow::{Result, ensure};
 use pelton_tests::evolving::{Counted, Evolving};
-use pelton_tests::services::Services;
+use pelton_tests::services::{Layout, Services};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Keys of all sources.
@@ -103,4 +104,75 @@ fn a_pipeline_goes_from_one_version_of_its_code_to_the_next_under_load_and_loses
     println!("{released} productions were released that waited for what is removed");
     ensure!(released > 0, "audit was slow, so something waited for it");
     Ok(())
+}
+
+#[test]
+fn a_new_producer_of_a_stream_loses_nothing_to_consumers_that_do_not_know_it_yet() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let run = Evolving::new(directory.path(), 400, &["--every-ms", "25", "--audit-ms", "1"])?;
+    let mut services = Services::start(run.layout(3)?)?;
+    until("all workers have counted", || Ok(run.lines::<Counted>("counts.jsonl")?.len() > 800))?;
+    services.set_program(0, &run.program("joined"))?;
+    services.workers[0].terminate()?;
+    services.workers[0].start()?;
+    // Two workers of the old program go on, and send what their sources have.
+    until("the new source is counted", || {
+        let counted = run.lines::<Counted>("counts.jsonl")?;
+        Ok(counted.iter().filter(|counted| counted.key.starts_with("extra")).count() > 400)
+    })?;
+    for at in [1, 2] {
+        services.set_program(at, &run.program("joined"))?;
+        services.workers[at].terminate()?;
+        services.workers[at].start()?;
+    }
+    services.until_done(PATIENCE)?;
+    ensure!(graph_version(&services) == 2);
+    services.stop()?;
+    // The new source has four keys.
+    run.judge_counts(KEYS + 4)
+}
+
+/// How many intervals counting has, and how many workers have some of them.
+fn spread(services: &Services) -> (usize, usize) {
+    let Ok(intervals) = services.json(&["intervals", "count"]) else { return (0, 0) };
+    let intervals = intervals.as_array().cloned().unwrap_or_default();
+    let running = intervals.iter().filter(|interval| interval["running"] == true);
+    let workers: BTreeSet<_> = running.map(|interval| interval["worker"].to_string()).collect();
+    (intervals.len(), workers.len())
+}
+
+#[test]
+fn hot_intervals_are_split_and_moved_and_cold_ones_merged_while_records_flow_and_processes_die() -> Result<()>
+{
+    let directory = tempfile::tempdir()?;
+    let log = directory.path().join("log");
+    let slow = ["--every-ms", "20", "--slow-from", "500", "--count-us", "1000", "--audit-ms", "0", "--log"];
+    let run =
+        Evolving::new(directory.path(), 620, &[slow.as_slice(), &[&log.display().to_string()]].concat())?;
+    let options = "--hot-busy-permille 300 --reshape-rounds 2 --reshape-every-s 1 --intervals-min 2";
+    let layout = run.layout(3)?;
+    let injector_options = options.split(' ').map(str::to_owned).collect();
+    let mut services = Services::start(Layout { injector_options, ..layout })?;
+    let mut most = 0;
+    until("hot intervals are split and moved", || {
+        let (intervals, workers) = spread(&services);
+        most = most.max(intervals);
+        Ok(intervals >= 4 && workers == 3)
+    })?;
+    let pauses = run.longest_pauses_ms(&log)?;
+    println!("each key's longest pause until all was spread, of {most} intervals, in ms: {pauses:?}");
+    services.workers[1].kill()?;
+    services.workers[1].start()?;
+    let leader = services.leader().expect("an injector leads");
+    services.injectors[leader].kill()?;
+    services.injectors[leader].start()?;
+    until("cold intervals are merged", || {
+        let (intervals, _) = spread(&services);
+        most = most.max(intervals);
+        Ok((1..most).contains(&intervals) && intervals <= 3)
+    })?;
+    services.until_done(PATIENCE)?;
+    services.stop()?;
+    println!("each key's longest pause in all, in ms: {:?}", run.longest_pauses_ms(&log)?);
+    run.judge_counts(KEYS)
 }

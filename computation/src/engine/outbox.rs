@@ -33,10 +33,10 @@ const PART_BYTES_MAX: usize = 60_000;
 
 /// Where records go now.
 pub(crate) trait Routes {
-    /// The subscribers of `stream` under `graph_version` that still exist.
+    /// The subscribers of `stream` under `graph_version` that still read it.
     fn subscribers(&self, stream: u32, graph_version: u32) -> &[u32];
-    /// How many there were besides, that were removed from the pipeline.
-    fn removed(&self, _stream: u32, _graph_version: u32) -> usize {
+    /// How many there were besides.
+    fn released(&self, _stream: u32, _graph_version: u32) -> usize {
         0
     }
     /// Who owns `position` of `computation`; `None` while nobody does.
@@ -85,7 +85,7 @@ pub(crate) struct Outbox {
     bytes: usize,
     removable: Vec<ChunkId>,
     epochs: u64,
-    /// Productions that were for computations which have been removed from the pipeline (I10).
+    /// Productions that were for computations which read their stream no more (I10).
     released: u64,
 }
 
@@ -129,7 +129,7 @@ impl Outbox {
         for production in &chunk.productions {
             let subscribers = routes.subscribers(production.item.stream, graph_version);
             self.released +=
-                u64::try_from(routes.removed(production.item.stream, graph_version)).unwrap_or(0);
+                u64::try_from(routes.released(production.item.stream, graph_version)).unwrap_or(0);
             for &subscriber in subscribers {
                 let owner = routes.owner(subscriber, production.item.record.key.position());
                 group(&mut groups, subscriber, owner, production.item.clone());
@@ -274,7 +274,7 @@ impl Outbox {
         self.ids.first_key_value().map(|(time, _)| *time)
     }
 
-    /// How many productions were for computations that have been removed from the pipeline.
+    /// How many productions were for computations that read their stream no more.
     pub(crate) fn released(&self) -> u64 {
         self.released
     }

@@ -105,7 +105,7 @@ impl Recovery<'_> {
         if released > 0 {
             metrics::counter!("pelton_productions_released_total").increment(released);
             let (computation, interval) = (&self.spec.name, core.interval);
-            tracing::info!(%computation, %interval, released, "released what waited for removed computations");
+            tracing::info!(%computation, %interval, released, "released what waited for computations that read it no more");
         }
         Ok(())
     }

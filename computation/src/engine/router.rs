@@ -10,9 +10,10 @@
 use super::channel::{Delivery, Party};
 use super::outbox::Routes;
 use super::peers::{Outbound, Returns};
+use super::streams::Streams;
 use bytes::Bytes;
 use pelton_domain::{KeyInterval, KeyPosition};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, RwLock};
 use tokio::sync::{mpsc, watch};
@@ -71,26 +72,11 @@ struct Route {
     mailbox: Mailbox,
 }
 
-/// The subscribers of each version and stream: first the computations that there are, then how many were removed.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Subscribers(BTreeMap<(u32, u32), (Vec<u32>, usize)>);
-
-impl Subscribers {
-    /// `all` without those that were removed.
-    pub(crate) fn new(all: BTreeMap<(u32, u32), Vec<u32>>, removed: &BTreeSet<u32>) -> Self {
-        let sorted = |(place, all): (_, Vec<u32>)| {
-            let (gone, there): (Vec<u32>, Vec<u32>) = all.into_iter().partition(|one| removed.contains(one));
-            (place, (there, gone.len()))
-        };
-        Self(all.into_iter().map(sorted).collect())
-    }
-}
-
 /// A snapshot of who owns what.
 #[derive(Clone, Default)]
 pub(crate) struct RouteTable {
     intervals: HashMap<u32, BTreeMap<KeyPosition, Route>>,
-    subscribers: Arc<Subscribers>,
+    pub(crate) streams: Arc<Streams>,
     fault: Option<MailFault>,
     late: Arc<std::sync::Mutex<Vec<(Party, Mail)>>>,
     returns: Returns,
@@ -198,11 +184,11 @@ impl RouteTable {
 
 impl Routes for RouteTable {
     fn subscribers(&self, stream: u32, graph_version: u32) -> &[u32] {
-        self.subscribers.0.get(&(graph_version, stream)).map_or(&[], |(there, _)| there.as_slice())
+        self.streams.subscribers(stream, graph_version)
     }
 
-    fn removed(&self, stream: u32, graph_version: u32) -> usize {
-        self.subscribers.0.get(&(graph_version, stream)).map_or(0, |(_, gone)| *gone)
+    fn released(&self, stream: u32, graph_version: u32) -> usize {
+        self.streams.released(stream, graph_version)
     }
 
     fn owner(&self, computation: u32, position: KeyPosition) -> Option<Party> {
@@ -219,8 +205,8 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(subscribers: Subscribers, fault: Option<MailFault>) -> Self {
-        let table = RouteTable { subscribers: Arc::new(subscribers), fault, ..RouteTable::default() };
+    pub(crate) fn new(streams: Streams, fault: Option<MailFault>) -> Self {
+        let table = RouteTable { streams: Arc::new(streams), fault, ..RouteTable::default() };
         Self { table: Arc::new(RwLock::new(Arc::new(table))), changed: watch::Sender::new(()) }
     }
 
@@ -311,7 +297,7 @@ mod tests {
         }
         assert_eq!(orders.len(), 120);
         for order in orders {
-            let router = Router::new(Subscribers::default(), None);
+            let router = Router::new(Streams::default(), None);
             for (first, last, sequencer) in order.iter().map(|at| news[*at]) {
                 let interval = interval(first, last);
                 let party = Party::of(1, interval, Sequencer::new(sequencer).unwrap());

@@ -139,10 +139,8 @@ pub enum CatalogueError {
 pub(crate) struct Bound {
     pub(crate) catalogue: store::Catalogue,
     pub(crate) specs: Vec<ComputationSpec>,
-    /// Subscribers by graph version and stream.
+    /// Subscribers by graph version and stream; those removed since, too.
     pub(crate) subscribers: BTreeMap<(u32, u32), Vec<u32>>,
-    /// The computations that were removed: some subscribe to streams of earlier versions.
-    pub(crate) removed: BTreeSet<u32>,
 }
 
 impl Bound {
@@ -219,9 +217,7 @@ impl Bound {
             fingerprint,
             replaced: if same { stored.replaced.clone() } else { replaced::after(&stored, fingerprint) },
         };
-        let removed = stored.computations.iter().filter(|entry| is_removed(&entry.name));
-        let removed = removed.map(|entry| entry.number).collect();
-        Ok(Self { catalogue, specs, subscribers, removed })
+        Ok(Self { catalogue, specs, subscribers })
     }
 }
 

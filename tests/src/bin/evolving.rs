@@ -2,8 +2,8 @@
 //!
 //! Sources send numbers 0, 1, 2.. to each of their keys. Both versions count them by key into `counts.jsonl`. The
 //! second has renamed that computation, has dropped `audit`, which was too slow and let records wait, and
-//! has a new computation, `mirror`, which writes each number that it gets into `mirrored.jsonl`. The other versions are
-//! mistakes.
+//! has a new computation, `mirror`, which writes each number that it gets into `mirrored.jsonl`. Another second version
+//! has one more source instead, `extra`. The other versions are mistakes, and the way back.
 
 use clap::{Args, ValueEnum};
 use pelton::{
@@ -62,6 +62,8 @@ struct Arguments {
 enum Code {
     First,
     Second,
+    /// The first, with one more source of the same stream.
+    Joined,
     /// Has dropped a computation, and does not say so.
     Forgetful,
     /// Renames a computation to the name of another.
@@ -205,6 +207,7 @@ fn build(arguments: &Arguments) -> anyhow::Result<Pipeline> {
         slow_from: arguments.slow_from,
         slow_every: Duration::from_millis(arguments.slow_every_ms),
     };
+    let extra = Step::new("extra", numbers.clone()).starts_with_key("extra-0").intervals(1);
     let mut source = Step::new("numbers", numbers).intervals(4);
     for at in 0..*sources {
         source = source.starts_with_key(format!("source-{at}"));
@@ -214,14 +217,17 @@ fn build(arguments: &Arguments) -> anyhow::Result<Pipeline> {
     let count = Count { takes, log: log.transpose()?.map(|log| Arc::new(Mutex::new(log))) };
     let audit =
         || Step::new("audit", Audit { takes: Duration::from_millis(arguments.audit_ms) }).reads(&NUMBERS);
-    let is_first = matches!(code, Code::First | Code::Back | Code::Onto);
+    let is_first = matches!(code, Code::First | Code::Joined | Code::Back | Code::Onto);
     let counting = if is_first { "count" } else { "tally" };
     let mut pipeline = Pipeline::builder("evolving")
         .with(source)
         .with(Step::new(counting, count).reads(&NUMBERS))
         .with(JsonLinesSink::new(output.join("counts.jsonl"), &COUNTS));
-    if matches!(code, Code::First | Code::Back | Code::Contradicting) {
+    if matches!(code, Code::First | Code::Joined | Code::Back | Code::Contradicting) {
         pipeline = pipeline.with(audit());
+    }
+    if *code == Code::Joined {
+        pipeline = pipeline.with(extra);
     }
     if !is_first {
         let sink = JsonLinesSink::new(output.join("mirrored.jsonl"), &MIRRORED);
@@ -233,7 +239,7 @@ fn build(arguments: &Arguments) -> anyhow::Result<Pipeline> {
 /// What the version says that it has changed.
 fn changed(pipeline: pelton::PipelineBuilder, code: Code) -> pelton::PipelineBuilder {
     match code {
-        Code::First => pipeline,
+        Code::First | Code::Joined => pipeline,
         Code::Second | Code::Contradicting => pipeline.renames("count", "tally").removes("audit"),
         Code::Forgetful => pipeline.renames("count", "tally"),
         Code::Onto => pipeline.renames("audit", "count"),
