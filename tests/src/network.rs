@@ -158,8 +158,8 @@ impl Network {
         }
         // One transaction: the old rules hold until the new ones do.
         let table = format!(
-            "table inet pelton\ndelete table inet pelton\ntable inet pelton {{ chain arrives {{ type filter hook input priority 0; {} }} }}\n",
-            rules.iter().map(|rule| format!("{rule}; ")).collect::<String>()
+            "table inet pelton\ndelete table inet pelton\ntable inet pelton {{\nchain arrives {{\ntype filter hook input priority 0\n{}}}\n}}\n",
+            rules.iter().map(|rule| format!("{rule}\n")).collect::<String>()
         );
         let command = ["netns", "exec", &node.namespace, "nft", "-f", "-"];
         let mut nft = Command::new("ip").args(command).stdin(Stdio::piped()).spawn()?;
