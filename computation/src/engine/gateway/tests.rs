@@ -2,7 +2,6 @@ use super::*;
 use crate::engine::channel::Delivery;
 use crate::engine::clock::WallClock;
 use crate::engine::streams::Streams;
-use std::collections::BTreeMap;
 
 const CREDIT: Credit = Credit { records_max: 100, bytes_max: 1 << 20 };
 
