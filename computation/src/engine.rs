@@ -22,6 +22,7 @@
 //! | [`peers`] | delivery to and from other processes | I4, I5, I9, I11 |
 //! | [`gateway`] | the way in for records from outside | I4, I5, I9, I11 |
 //! | [`router`] | who owns which interval, and mail between them | |
+//! | [`streams`] | who reads which stream, under every version of the graph | I5, I6, I10 |
 //! | [`worker`] | hosts intervals, starts them again when they fail | |
 
 pub(crate) mod authority;
@@ -44,5 +45,6 @@ pub(crate) mod rows;
 pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod sorted;
+pub(crate) mod streams;
 pub(crate) mod timers;
 pub(crate) mod worker;

@@ -53,7 +53,7 @@ pub use failure::Failure;
 pub use ingest::Ingest;
 pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 pub use pelton_statestore::fence::Counters;
-pub use pipeline::{IntoSteps, Pipeline, PipelineError, RetryPolicy, Step};
+pub use pipeline::{IntoSteps, Pipeline, PipelineBuilder, PipelineError, RetryPolicy, Step};
 pub use sink::JsonLinesSink;
 pub use source::{CsvSource, JsonLinesSource};
 pub use state::{Bag, Combiner, Combining, List, Map, Migration, Set, Value};

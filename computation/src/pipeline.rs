@@ -5,11 +5,13 @@
 //! | `step` | one computation with its inputs and options |
 //! | `graph` | the checks, and the graph in words and as Mermaid |
 //! | `changes` | computations that were removed or renamed |
+//! | `replaced` | graphs that a newer one has replaced |
 //! | `catalogue` | the numbers that a store gives to names, and what may change between two runs |
 
 mod catalogue;
 mod changes;
 mod graph;
+pub(crate) mod replaced;
 mod step;
 
 pub use catalogue::CatalogueError;
@@ -79,6 +81,15 @@ impl PipelineBuilder {
     #[must_use]
     pub fn renames(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
         self.changes.renamed.push((from.into(), to.into()));
+        self
+    }
+
+    /// A number that makes this graph another one than it was, 0 unless set. A worker whose graph a newer one has
+    /// replaced is refused, so that an old program which starts again in the middle of an update does not take the
+    /// pipeline back. To go back to such a graph on purpose, raise its revision.
+    #[must_use]
+    pub fn revision(mut self, revision: u32) -> Self {
+        self.changes.revision = revision;
         self
     }
 

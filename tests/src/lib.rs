@@ -1,8 +1,10 @@
 //! Crash, conformance and end-to-end suites of Pelton. The suites are in `tests/`; here is what they share.
 
+pub mod evolving;
 pub mod fdb;
 pub mod flight_runs;
 pub mod independent;
+pub mod network;
 pub mod process;
 pub mod services;
 pub mod simulated;

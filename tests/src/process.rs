@@ -5,7 +5,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A process, running or not, with its output in files. It is killed with this value.
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 pub struct Process {
     name: String,
     command: Vec<String>,
+    environment: Vec<(String, String)>,
     directory: PathBuf,
     starts: u32,
     child: Option<Child>,
@@ -23,13 +24,30 @@ impl Process {
     /// to `directory/NAME.1.out` and `.err`.
     #[must_use]
     pub fn new(name: impl Into<String>, command: Vec<String>, directory: &Path) -> Self {
-        Self { name: name.into(), command, directory: directory.to_owned(), starts: 0, child: None }
+        Self {
+            name: name.into(),
+            command,
+            environment: Vec::new(),
+            directory: directory.to_owned(),
+            starts: 0,
+            child: None,
+        }
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its environment has these too, from its next start on.
+    pub fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.environment = environment;
+    }
+
+    /// Its next start is of this program, with these arguments.
+    pub fn set_command(&mut self, command: Vec<String>) {
+        self.command = command;
     }
 
     /// Starts it.
@@ -43,6 +61,7 @@ impl Process {
         let mut command = Command::new(program);
         command
             .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::create(self.file("out"))?)
             .stderr(File::create(self.file("err"))?)
@@ -120,15 +139,30 @@ impl Process {
     /// # Errors
     /// Where it does not.
     pub fn until_ended(&mut self, within: Duration) -> Result<()> {
+        let status = self.until_its_end(within)?;
+        ensure!(status.success(), "{} ended with {status}:\n{}", self.name, self.complained());
+        Ok(())
+    }
+
+    /// Waits until it ends with an error; what it said of it.
+    ///
+    /// # Errors
+    /// Where it does not, or panics.
+    pub fn until_failed(&mut self, within: Duration) -> Result<String> {
+        let status = self.until_its_end(within)?;
+        let said = self.complained();
+        ensure!(!status.success() && !said.contains("panicked"), "{}: {status}:\n{said}", self.name);
+        Ok(said)
+    }
+
+    fn until_its_end(&mut self, within: Duration) -> Result<ExitStatus> {
         let end = deadline(within);
         while self.is_running() {
             ensure!(!passed(end), "{} does not end:\n{}", self.name, self.complained());
             std::thread::sleep(Duration::from_millis(5));
         }
         let mut child = self.child.take().context("it was not started")?;
-        let status = child.wait()?;
-        ensure!(status.success(), "{} ended with {status}:\n{}", self.name, self.complained());
-        Ok(())
+        Ok(child.wait()?)
     }
 
     /// Sends SIGSTOP: it does nothing more, and its connections stay open.

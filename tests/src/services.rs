@@ -2,12 +2,17 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`place`] | where each process runs: on loopback, or in network namespaces |
 //! | [`chaos`] | kills and pauses at random moments |
+//! | [`partitions`] | cuts in the network between them |
 
 pub mod chaos;
+pub mod partitions;
+pub mod place;
 
 use crate::flight_runs::{Run, program};
 use crate::process::{Process, free_addresses};
+use crate::services::place::{Place, Places};
 use anyhow::{Context, Result, ensure};
 use pelton_proto::injector::injector_client::InjectorClient;
 use pelton_proto::injector::{StatusRequest, StatusResponse};
@@ -36,6 +41,10 @@ pub struct Layout {
     pub leader_lease: Duration,
     /// How long a worker may be silent.
     pub worker_lease: Duration,
+    /// More arguments for the injectors.
+    pub injector_options: Vec<String>,
+    /// Where the processes run, where that is not on loopback.
+    pub places: Option<Places>,
 }
 
 impl Layout {
@@ -52,6 +61,8 @@ impl Layout {
             workers: vec![Vec::new(); workers],
             leader_lease: Duration::from_secs(2),
             worker_lease: Duration::from_secs(3),
+            injector_options: Vec::new(),
+            places: None,
         }
     }
 }
@@ -104,39 +115,78 @@ pub struct Services {
     pub injectors: Vec<Process>,
     /// The workers.
     pub workers: Vec<Process>,
-    store_address: String,
-    injector_addresses: Vec<String>,
+    addresses: Addresses,
     runtime: tokio::runtime::Runtime,
 }
 
+/// Where the services are: where each process is to listen, and how it is reached.
+#[derive(Clone, Debug)]
+struct Addresses {
+    /// How others open the store.
+    store: String,
+    statestore: String,
+    injectors: Vec<String>,
+}
+
 impl Layout {
-    fn process(&self, name: String, program: &Path, words: &[&str]) -> Process {
-        let program = program.display().to_string();
-        let words = words.iter().map(|word| (*word).to_owned());
-        Process::new(name, std::iter::once(program).chain(words).collect(), &self.directory)
+    fn process(&self, name: String, place: Option<&Place>, words: Vec<String>) -> Process {
+        let prefix = place.map(|place| place.prefix.clone()).unwrap_or_default();
+        Process::new(name, prefix.into_iter().chain(words).collect(), &self.directory)
     }
 
-    fn statestore(&self, address: &str) -> Process {
+    fn statestore(&self, addresses: &Addresses) -> Process {
         let kept = format!("embedded:{}", self.directory.join("store").display());
-        let words = ["--store", &kept, "--listen", address];
-        self.process("statestore".to_owned(), &self.programs.statestore, &words)
+        let own = ["--store", &kept, "--listen", &addresses.statestore];
+        let words = [vec![self.programs.statestore.display().to_string()], words(&own), self.exposed()];
+        let place = self.places.as_ref().map(|places| &places.statestore);
+        self.process("statestore".to_owned(), place, words.concat())
     }
 
-    fn injector(&self, at: usize, store: &str, address: &str) -> Process {
+    fn injector(&self, at: usize, addresses: &Addresses, address: &str) -> Process {
         let millis = |lease: Duration| lease.as_millis().to_string();
         let (lease, worker_lease) = (millis(self.leader_lease), millis(self.worker_lease));
-        let whose = ["--pipeline", self.pipeline, "--store", store, "--listen", address];
+        let whose = ["--pipeline", self.pipeline, "--store", &addresses.store, "--listen", address];
         let leases = ["--lease-ms", &lease, "--worker-lease-ms", &worker_lease];
-        self.process(format!("injector-{at}"), &self.programs.injector, &[whose.as_slice(), &leases].concat())
+        let program = vec![self.programs.injector.display().to_string()];
+        let all =
+            [program, words(&whose), words(&leases), self.injector_options.clone(), self.exposed()].concat();
+        let place = self.places.as_ref().and_then(|places| places.injectors.get(at));
+        self.process(format!("injector-{at}"), place, all)
     }
 
-    fn worker(&self, at: usize, store: &str, injectors: &str, own: &[String]) -> Process {
-        let name = format!("worker-{at}");
-        let of_all =
-            ["worker", "--store", store, "--injectors", injectors, "--name", &name].map(str::to_owned);
-        let words = self.program.iter().cloned().chain(of_all).chain(own.iter().cloned());
-        Process::new(name, words.collect(), &self.directory)
+    /// The worker at `at`, of the pipeline's program with its arguments up to the command.
+    fn worker(&self, at: usize, addresses: &Addresses, program: &[String]) -> Vec<String> {
+        let (name, injectors) = (format!("worker-{at}"), addresses.injectors.join(","));
+        let of_all = ["worker", "--store", &addresses.store, "--injectors", &injectors, "--name", &name];
+        let place = self.places.as_ref().and_then(|places| places.workers.get(at));
+        let listen = place.map(|place| words(&["--listen", &format!("{}:0", place.host)]));
+        let own = self.workers.get(at).cloned().unwrap_or_default();
+        let prefix = place.map(|place| place.prefix.clone()).unwrap_or_default();
+        [prefix, program.to_vec(), words(&of_all), listen.unwrap_or_default(), self.exposed(), own].concat()
     }
+
+    /// In a network of their own the processes may do without certificates.
+    fn exposed(&self) -> Vec<String> {
+        if self.places.is_some() { words(&["--exposed-without-tls"]) } else { Vec::new() }
+    }
+
+    fn addresses(&self) -> Result<Addresses> {
+        let all: Vec<String> = match &self.places {
+            Some(places) => std::iter::once(&places.statestore)
+                .zip([4100])
+                .chain(places.injectors.iter().zip(std::iter::repeat(4200)))
+                .map(|(place, port)| format!("{}:{port}", place.host))
+                .collect(),
+            None => free_addresses(self.injectors + 1)?.iter().map(ToString::to_string).collect(),
+        };
+        let (statestore, injectors) = all.split_first().context("there are addresses")?;
+        let store = self.store.clone().unwrap_or_else(|| format!("remote:{statestore}"));
+        Ok(Addresses { store, statestore: statestore.clone(), injectors: injectors.to_vec() })
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 impl Services {
@@ -146,33 +196,51 @@ impl Services {
     /// Where one does not start.
     pub fn start(layout: Layout) -> Result<Self> {
         std::fs::create_dir_all(&layout.directory)?;
-        let addresses: Vec<String> =
-            free_addresses(layout.injectors + 1)?.iter().map(ToString::to_string).collect();
-        let (store_address, injector_addresses) = addresses.split_first().context("there are addresses")?;
-        let (mut statestore, store) = match &layout.store {
-            Some(url) => (None, url.clone()),
-            None => (Some(layout.statestore(store_address)), format!("remote:{store_address}")),
-        };
+        let addresses = layout.addresses()?;
+        let mut statestore = layout.store.is_none().then(|| layout.statestore(&addresses));
         if let Some(process) = &mut statestore {
             process.start()?;
             process.until_printed("listens at")?;
         }
-        let injectors = injector_addresses.iter().enumerate();
+        let injectors = addresses.injectors.iter().enumerate();
         let injectors: Vec<Process> =
-            injectors.map(|(at, address)| layout.injector(at, &store, address)).collect();
-        let (known, workers) = (injector_addresses.join(","), layout.workers.iter().enumerate());
-        let workers = workers.map(|(at, own)| layout.worker(at, &store, &known, own)).collect();
+            injectors.map(|(at, address)| layout.injector(at, &addresses, address)).collect();
+        let worker = |at: usize| {
+            let command = layout.worker(at, &addresses, &layout.program);
+            Process::new(format!("worker-{at}"), command, &layout.directory)
+        };
+        let workers = (0..layout.workers.len()).map(worker).collect();
         let mut services = Self {
             layout,
             statestore,
             injectors,
             workers,
-            store_address: store_address.clone(),
-            injector_addresses: injector_addresses.to_vec(),
+            addresses,
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         };
         services.injectors.iter_mut().chain(&mut services.workers).try_for_each(Process::start)?;
         Ok(services)
+    }
+
+    /// The worker at `at` runs another program from its next start on: `program` with its arguments up to the command.
+    ///
+    /// # Errors
+    /// Where there is no such worker.
+    pub fn set_program(&mut self, at: usize, program: &[String]) -> Result<&mut Process> {
+        let command = self.layout.worker(at, &self.addresses, program);
+        let worker = self.workers.get_mut(at).with_context(|| format!("there is no worker {at}"))?;
+        worker.set_command(command);
+        Ok(worker)
+    }
+
+    /// What `pelton` says with these words, as JSON.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub fn json(&self, words: &[&str]) -> Result<serde_json::Value> {
+        let output = self.pelton(&[&["--json"], words].concat()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     /// What was started.
@@ -183,7 +251,7 @@ impl Services {
 
     /// What the injector at `at` says of the pipeline; `None` where it does not lead.
     pub fn status_of(&self, at: usize) -> Option<StatusResponse> {
-        let address = self.injector_addresses.get(at)?;
+        let address = self.addresses.injectors.get(at)?;
         self.runtime.block_on(async {
             let mut client = InjectorClient::new(connect(address, &Security::none()).ok()?);
             let asked = client.status(StatusRequest { intervals: true });
@@ -195,7 +263,7 @@ impl Services {
     /// Where the store of their own listens.
     #[must_use]
     pub fn store_address(&self) -> &str {
-        &self.store_address
+        &self.addresses.statestore
     }
 
     /// Whether the pipeline is done, as the injector in charge says now; not where none leads.
@@ -215,8 +283,20 @@ impl Services {
     #[must_use]
     pub fn pelton(&self, words: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(&self.layout.programs.pelton);
-        command.arg("--injectors").arg(self.injector_addresses.join(",")).args(words);
+        command.arg("--injectors").arg(self.addresses.injectors.join(",")).args(words);
         command
+    }
+
+    /// That no process has ended by itself.
+    ///
+    /// # Errors
+    /// Where one has.
+    pub fn ensure_running(&mut self) -> Result<()> {
+        let processes = self.statestore.iter_mut().chain(&mut self.injectors).chain(&mut self.workers);
+        for process in processes {
+            ensure!(process.is_running(), "{} has ended:\n{}", process.name(), process.complained());
+        }
+        Ok(())
     }
 
     /// Whether the pipeline is done; an error where a process has ended by itself.
@@ -224,10 +304,7 @@ impl Services {
     /// # Errors
     /// See above.
     pub fn is_done(&mut self) -> Result<bool> {
-        let processes = self.statestore.iter_mut().chain(&mut self.injectors).chain(&mut self.workers);
-        for process in processes {
-            ensure!(process.is_running(), "{} has ended:\n{}", process.name(), process.complained());
-        }
+        self.ensure_running()?;
         Ok(self.pelton(&["wait", "--timeout", "1"]).output()?.status.success())
     }
 

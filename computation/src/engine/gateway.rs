@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// The computation that outside stands for: none has this number.
-const OUTSIDE: u32 = 0;
+pub(crate) const OUTSIDE: u32 = 0;
 /// What all calls together may have under way.
 const UNDER_WAY_BYTES_MAX: u32 = 32 << 20;
 /// Jobs that wait for the task.

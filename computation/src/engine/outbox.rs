@@ -33,8 +33,12 @@ const PART_BYTES_MAX: usize = 60_000;
 
 /// Where records go now.
 pub(crate) trait Routes {
-    /// The subscribers of `stream` under `graph_version` that still exist.
+    /// The subscribers of `stream` under `graph_version` that still read it.
     fn subscribers(&self, stream: u32, graph_version: u32) -> &[u32];
+    /// How many there were besides.
+    fn released(&self, _stream: u32, _graph_version: u32) -> usize {
+        0
+    }
     /// Who owns `position` of `computation`; `None` while nobody does.
     fn owner(&self, computation: u32, position: KeyPosition) -> Option<Party>;
 }
@@ -81,6 +85,8 @@ pub(crate) struct Outbox {
     bytes: usize,
     removable: Vec<ChunkId>,
     epochs: u64,
+    /// Productions that were for computations which read their stream no more (I10).
+    released: u64,
 }
 
 impl Outbox {
@@ -95,6 +101,7 @@ impl Outbox {
             bytes: 0,
             removable: Vec::new(),
             epochs: 0,
+            released: 0,
         }
     }
 
@@ -121,10 +128,8 @@ impl Outbox {
         let mut unacknowledged = 0;
         for production in &chunk.productions {
             let subscribers = routes.subscribers(production.item.stream, graph_version);
-            if subscribers.is_empty() {
-                // Whoever it was for has been removed from the pipeline.
-                metrics::counter!("pelton_productions_released_total").increment(1);
-            }
+            self.released +=
+                u64::try_from(routes.released(production.item.stream, graph_version)).unwrap_or(0);
             for &subscriber in subscribers {
                 let owner = routes.owner(subscriber, production.item.record.key.position());
                 group(&mut groups, subscriber, owner, production.item.clone());
@@ -267,6 +272,11 @@ impl Outbox {
     /// The oldest system time that may still be sent.
     pub(crate) fn oldest_id(&self) -> Option<SystemTime> {
         self.ids.first_key_value().map(|(time, _)| *time)
+    }
+
+    /// How many productions were for computations that read their stream no more.
+    pub(crate) fn released(&self) -> u64 {
+        self.released
     }
 
     /// Bytes of unacknowledged productions.

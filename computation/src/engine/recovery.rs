@@ -104,6 +104,12 @@ impl Recovery<'_> {
         if core.outbox.has_removable() {
             core.removable_since = Some(now);
         }
+        let released = core.outbox.released();
+        if released > 0 {
+            metrics::counter!("pelton_productions_released_total").increment(released);
+            let (computation, interval) = (&self.spec.name, core.interval);
+            tracing::info!(%computation, %interval, released, "released what waited for computations that read it no more");
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 use super::channel::{Delivery, Party};
 use super::outbox::Routes;
 use super::peers::{Outbound, Returns};
+use super::streams::Streams;
 use bytes::Bytes;
 use pelton_domain::{KeyInterval, KeyPosition};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,7 +77,7 @@ struct Route {
 #[derive(Clone, Default)]
 pub(crate) struct RouteTable {
     intervals: BTreeMap<u32, BTreeMap<KeyPosition, Route>>,
-    subscribers: Arc<BTreeMap<(u32, u32), Vec<u32>>>,
+    pub(crate) streams: Arc<Streams>,
     fault: Option<MailFault>,
     late: Arc<std::sync::Mutex<Vec<(Party, Mail)>>>,
     returns: Returns,
@@ -184,7 +185,11 @@ impl RouteTable {
 
 impl Routes for RouteTable {
     fn subscribers(&self, stream: u32, graph_version: u32) -> &[u32] {
-        self.subscribers.get(&(graph_version, stream)).map_or(&[], Vec::as_slice)
+        self.streams.subscribers(stream, graph_version)
+    }
+
+    fn released(&self, stream: u32, graph_version: u32) -> usize {
+        self.streams.released(stream, graph_version)
     }
 
     fn owner(&self, computation: u32, position: KeyPosition) -> Option<Party> {
@@ -201,8 +206,8 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(subscribers: BTreeMap<(u32, u32), Vec<u32>>, fault: Option<MailFault>) -> Self {
-        let table = RouteTable { subscribers: Arc::new(subscribers), fault, ..RouteTable::default() };
+    pub(crate) fn new(streams: Streams, fault: Option<MailFault>) -> Self {
+        let table = RouteTable { streams: Arc::new(streams), fault, ..RouteTable::default() };
         Self { table: Arc::new(RwLock::new(Arc::new(table))), changed: watch::Sender::new(()) }
     }
 
@@ -293,7 +298,7 @@ mod tests {
         }
         assert_eq!(orders.len(), 120);
         for order in orders {
-            let router = Router::new(BTreeMap::new(), None);
+            let router = Router::new(Streams::default(), None);
             for (first, last, sequencer) in order.iter().map(|at| news[*at]) {
                 let interval = interval(first, last);
                 let party = Party::of(1, interval, Sequencer::new(sequencer).unwrap());

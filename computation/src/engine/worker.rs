@@ -44,6 +44,7 @@ use super::interval::task::{Ended, IntervalTask, Request, Stopped};
 use super::interval::written::{WriteBudget, Written};
 use super::recovery::{Recovery, id_floor};
 use super::router::{MailFault, Router};
+use super::streams::Streams;
 use crate::pipeline::{Bound, ComputationSpec, ErasedStep};
 use futures_util::FutureExt;
 use pelton_domain::{Key, KeyInterval, Name, Sequencer};
@@ -161,7 +162,7 @@ impl Shared {
         steps: Vec<ErasedStep>,
     ) -> Self {
         let keys = PipelineKeys::new(&name);
-        let router = Router::new(bound.subscribers, options.mail_fault.clone());
+        let router = Router::new(Streams::new(bound.subscribers, &bound.specs), options.mail_fault.clone());
         let host = |(spec, step): (ComputationSpec, ErasedStep)| {
             let keys = keys.computation(spec.number);
             (spec.number, Hosted { spec: Arc::new(spec), keys, step, running: Mutex::default() })

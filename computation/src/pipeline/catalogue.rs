@@ -5,6 +5,7 @@
 //! the subscribers of every version are kept: a production goes to those of the version it was made under (I5).
 
 use super::changes::{Changes, is_removed};
+use super::replaced;
 use super::step::{ErasedStep, StepOptions};
 use crate::state::CellSpec;
 use crate::stream::dead_letters;
@@ -61,6 +62,34 @@ pub enum CatalogueError {
         /// Its name.
         name: String,
     },
+    /// A newer graph has taken this one's place.
+    #[error(
+        "this program's graph was replaced, and the store has version {graph_version}: run the newer program; to go back on purpose, raise `.revision(..)` in this one"
+    )]
+    Replaced {
+        /// The version that the store has.
+        graph_version: u32,
+    },
+    /// There are both.
+    #[error(
+        "computation {from:?} is declared as renamed to {to:?}, but the store has state of both: drop `.renames({from:?}, {to:?})` and declare one of them with `.removes(..)`, or choose a new name"
+    )]
+    RenamedOnto {
+        /// The old name.
+        from: String,
+        /// The new one.
+        to: String,
+    },
+    /// There is neither.
+    #[error(
+        "computation {from:?} is declared as renamed to {to:?}, and the store knows neither: correct the old name, or drop `.renames({from:?}, {to:?})`"
+    )]
+    RenamesNothing {
+        /// The old name.
+        from: String,
+        /// The new one.
+        to: String,
+    },
     /// A cell became another kind.
     #[error(
         "cell {cell:?} of {computation} is a {stored} in the store and a {declared} in the code: give the new one another name"
@@ -110,7 +139,7 @@ pub enum CatalogueError {
 pub(crate) struct Bound {
     pub(crate) catalogue: store::Catalogue,
     pub(crate) specs: Vec<ComputationSpec>,
-    /// Subscribers by graph version and stream.
+    /// Subscribers by graph version and stream; those removed since, too.
     pub(crate) subscribers: BTreeMap<(u32, u32), Vec<u32>>,
 }
 
@@ -124,6 +153,7 @@ impl Bound {
     ) -> Result<Self, CatalogueError> {
         let before = stored.cloned().unwrap_or_default();
         let stored = changes.applied(before.clone());
+        changes.check(&before, &stored)?;
         check_cells(steps, &stored)?;
         let mut computations = numbers(&stored.computations);
         let mut streams = numbers(&stored.streams);
@@ -164,6 +194,7 @@ impl Bound {
         let graph_version = if same { stored.graph_version } else { stored.graph_version + 1 };
         subscribers
             .extend(current.iter().map(|(stream, readers)| ((graph_version, *stream), readers.clone())));
+        let fingerprint = replaced::fingerprint(steps, changes.revision);
         let specs: Vec<ComputationSpec> = steps
             .iter()
             .filter_map(|step| spec(step, graph_version, &computations, &streams, &current, steps))
@@ -182,15 +213,27 @@ impl Bound {
                     computations: computations.clone(),
                 })
                 .collect(),
-            graph: specs.iter().map(node).collect(),
+            graph: specs.iter().map(|spec| node(spec, graph_version, &stored)).collect(),
+            fingerprint,
+            replaced: if same { stored.replaced.clone() } else { replaced::after(&stored, fingerprint) },
         };
         Ok(Self { catalogue, specs, subscribers })
     }
 }
 
-fn node(spec: &ComputationSpec) -> store::GraphNode {
-    let (computation, name) = (spec.number, spec.name.to_string());
-    store::GraphNode { computation, name, producers: spec.producers.clone() }
+fn node(spec: &ComputationSpec, graph_version: u32, stored: &store::Catalogue) -> store::GraphNode {
+    let before = stored.graph.iter().find(|node| node.computation == spec.number);
+    let knew = |before: &&store::GraphNode| {
+        spec.producers.iter().all(|producer| before.producers.contains(producer))
+            && spec.inputs.iter().all(|stream| before.inputs.contains(stream))
+    };
+    store::GraphNode {
+        computation: spec.number,
+        name: spec.name.to_string(),
+        producers: spec.producers.clone(),
+        inputs_since: before.filter(knew).map_or(graph_version, |before| before.inputs_since),
+        inputs: spec.inputs.clone(),
+    }
 }
 
 fn spec(

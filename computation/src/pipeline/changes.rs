@@ -2,8 +2,9 @@
 //!
 //! Names are bound to numbers in the catalogue, and state, fences and productions hang on numbers. So a renamed
 //! computation keeps everything. A removed one keeps its number, which nobody gets again, under a name that none can
-//! have; what waited for it is released, as it is a subscriber of no version any more (I5).
+//! have; what waited for it is released and counted, as nobody waits for it any more (I5, I10).
 
+use super::CatalogueError;
 use crate::stream::dead_letters;
 use pelton_proto::store;
 
@@ -13,6 +14,8 @@ pub(crate) struct Changes {
     pub(crate) removed: Vec<String>,
     /// From which name to which.
     pub(crate) renamed: Vec<(String, String)>,
+    /// Raised to go back to a graph that was replaced.
+    pub(crate) revision: u32,
 }
 
 /// Whether the name in a catalogue is that of a removed computation.
@@ -33,11 +36,27 @@ impl Changes {
             let Some(number) = found.map(|entry| entry.number) else { continue };
             rename(&mut catalogue, name, &format!("{name}#{number}"));
             catalogue.cells.retain(|cell| !is_removed(&cell.computation));
-            for subscribers in &mut catalogue.subscribers {
-                subscribers.computations.retain(|subscriber| *subscriber != number);
-            }
         }
         catalogue
+    }
+
+    /// Whether each renaming found what it is about, where a store knows anything; `applied` is what became of it.
+    pub(crate) fn check(
+        &self,
+        stored: &store::Catalogue,
+        applied: &store::Catalogue,
+    ) -> Result<(), CatalogueError> {
+        let has = |name: &str| applied.computations.iter().any(|entry| entry.name == name);
+        for (from, to) in self.renamed.iter().filter(|_| stored.graph_version > 0) {
+            let (from, to) = (from.clone(), to.clone());
+            if has(&from) {
+                return Err(CatalogueError::RenamedOnto { from, to });
+            }
+            if !has(&to) {
+                return Err(CatalogueError::RenamesNothing { from, to });
+            }
+        }
+        Ok(())
     }
 
     /// What is wrong with them, where the pipeline has computations of these names.
@@ -50,7 +69,13 @@ impl Changes {
                 ));
             }
         }
-        for (from, to) in &self.renamed {
+        for (at, (from, to)) in self.renamed.iter().enumerate() {
+            let earlier = self.renamed.iter().take(at).any(|(other, _)| other == from);
+            if earlier || self.removed.contains(from) {
+                problems.push(format!(
+                    "computation {from:?} is declared as renamed to {to:?}, and as removed or renamed before: drop one of the two"
+                ));
+            }
             if steps.contains(&from.as_str()) {
                 problems.push(format!("computation {from:?} is there, and declared as renamed to {to:?}"));
             }
@@ -108,14 +133,33 @@ mod tests {
         let changed = changes.applied(catalogue());
         assert_eq!(changed.computations[1].name, "b#2");
         assert!(is_removed(&changed.computations[1].name) && changed.cells.is_empty());
-        assert_eq!(changed.subscribers[0].computations, [3]);
+        assert_eq!(changed.subscribers, catalogue().subscribers, "what waited for it can be counted");
         assert_eq!(changes.applied(changed.clone()), changed, "made once");
     }
 
     #[test]
+    fn a_renaming_onto_another_or_of_nothing_is_refused_and_one_that_was_made_is_not() {
+        let renaming = |from: &str, to: &str| {
+            let changes = Changes { renamed: vec![(from.into(), to.into())], ..Changes::default() };
+            changes.check(&catalogue(), &changes.applied(catalogue()))
+        };
+        let words = |(from, to): (&str, &str)| (from.to_owned(), to.to_owned());
+        let (from, to) = words(("b", "c"));
+        assert_eq!(renaming("b", "c"), Err(CatalogueError::RenamedOnto { from, to }));
+        let (from, to) = words(("x", "y"));
+        assert_eq!(renaming("x", "y"), Err(CatalogueError::RenamesNothing { from, to }));
+        assert_eq!((renaming("b", "d"), renaming("before", "b")), (Ok(()), Ok(())));
+        let fresh = Changes { renamed: vec![("x".into(), "y".into())], ..Changes::default() };
+        assert_eq!(fresh.check(&store::Catalogue::default(), &store::Catalogue::default()), Ok(()));
+    }
+
+    #[test]
     fn changes_that_contradict_the_code_are_refused() {
-        let changes = Changes { removed: vec!["a".into()], renamed: vec![("b".into(), "d".into())] };
+        let renamed = vec![("b".into(), "d".into())];
+        let changes = Changes { removed: vec!["a".into()], renamed, ..Changes::default() };
         assert_eq!(changes.problems(&["a", "b"]).len(), 3);
         assert!(changes.problems(&["d"]).is_empty());
+        let changes = Changes { removed: vec!["b".into()], ..changes };
+        assert_eq!(changes.problems(&["d"]).len(), 1, "{:?}", changes.problems(&["d"]));
     }
 }

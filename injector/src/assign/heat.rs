@@ -45,6 +45,13 @@ pub enum HeatLimitsError {
 }
 
 impl HeatLimits {
+    /// From so many bytes on an interval is hot, unless told otherwise.
+    pub const HOT_BYTES: u64 = 1 << 30;
+    /// How warm two intervals together may be to become one, unless told otherwise.
+    pub const MERGE_PRESSURE_PERMILLE: u32 = 300;
+    /// How many intervals a computation may have, unless told otherwise.
+    pub const INTERVALS_MAX: usize = 4_096;
+
     /// An interval is hot when it is at `hot` in either measure; two neighbours are cold when both together are
     /// at most `merge_pressure_permille_max` thousandths of that in both; either must last `rounds_min` rounds.
     ///
@@ -87,11 +94,11 @@ impl Default for HeatLimits {
     /// Hot at 70 % of a processor or 1 GiB; a merge leaves at most 30 % of that; three rounds; 8 to 4,096 intervals.
     fn default() -> Self {
         Self {
-            hot: Load { busy_permille: 700, memory_bytes: 1 << 30 },
-            merge_pressure_permille_max: 300,
+            hot: Load { busy_permille: 700, memory_bytes: Self::HOT_BYTES },
+            merge_pressure_permille_max: Self::MERGE_PRESSURE_PERMILLE,
             rounds_min: 3,
             intervals_min: 8,
-            intervals_max: 4_096,
+            intervals_max: Self::INTERVALS_MAX,
         }
     }
 }

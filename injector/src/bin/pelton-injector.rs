@@ -3,6 +3,8 @@
 use anyhow::Context;
 use clap::Parser;
 use pelton_domain::{Name, ProcessingTime};
+use pelton_injector::Load;
+use pelton_injector::assign::heat::{HeatLimits, HeatLimitsError};
 use pelton_injector::service::{InjectorService, Role, ServiceOptions, run};
 use pelton_statestore::StoreHandle;
 use pelton_transport::config::{self, SecurityArgs, ServingArgs};
@@ -44,6 +46,15 @@ struct Options {
     /// How far a worker's clock may be ahead of this machine's, in milliseconds; one that is further gets no intervals
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(100..=86_400_000))]
     clock_ahead_ms_max: u64,
+    /// An interval is hot, and is split, when it keeps so many thousandths of a processor busy
+    #[arg(long, default_value_t = 700, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    hot_busy_permille: u32,
+    /// An interval is hot or cold when it was so this often in a row
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    reshape_rounds: u32,
+    /// A computation with so many intervals, or fewer, has none merged
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    intervals_min: u16,
     /// Where to serve metrics for Prometheus, HOST:PORT; without it, nowhere
     #[arg(long)]
     metrics: Option<SocketAddr>,
@@ -77,9 +88,11 @@ async fn begin(options: Options) -> anyhow::Result<()> {
         exporter.install().with_context(|| format!("cannot serve metrics at {address}"))?;
     }
     let security = options.security.security()?;
+    // Wrong limits are said before a store is waited for.
+    let heat = heat(&options)?;
     let store = open(&options.store, &security).await;
     let store = store.with_context(|| format!("cannot open the store {}", options.store))?;
-    serve(options, store, &security).await
+    serve(options, store, &security, heat).await
 }
 
 /// Opens the store that a URL names, of those that are built in.
@@ -92,7 +105,12 @@ async fn open(url: &str, security: &Security) -> Result<StoreHandle, pelton_stat
 }
 
 /// Serves until a signal, or until the store fails.
-async fn serve(options: Options, store: StoreHandle, security: &Security) -> anyhow::Result<()> {
+async fn serve(
+    options: Options,
+    store: StoreHandle,
+    security: &Security,
+    heat: HeatLimits,
+) -> anyhow::Result<()> {
     // Before it says that it listens: whoever reads that may stop it.
     let signal = ended_by_signal()?;
     let server = Server::bind(&options.serving.listen(options.listen, security)).await?;
@@ -101,7 +119,8 @@ async fn serve(options: Options, store: StoreHandle, security: &Security) -> any
     let (roles, watched) = watch::channel(Role::StandingBy { leader: None });
     let routes = Routes::new(InjectorService::new(watched.clone()).server());
     let stop = CancellationToken::new();
-    let service = tokio::spawn(run(store, service_options(&options, address), roles, stop.clone()));
+    let service_options = ServiceOptions { heat, ..service_options(&options, address) };
+    let service = tokio::spawn(run(store, service_options, roles, stop.clone()));
     let calls = tokio::spawn(server.serve(routes, stop.clone()));
     let told = tokio::spawn(tell_roles(watched));
     let mut service = service;
@@ -121,6 +140,14 @@ async fn serve(options: Options, store: StoreHandle, security: &Security) -> any
     // The server cuts what does not end within --drain-ms-max.
     calls.await?.context("the server failed")?;
     ended?.context("the injector cannot go on")
+}
+
+/// What is hot and what is cold: of what is not an option, the default.
+fn heat(options: &Options) -> Result<HeatLimits, HeatLimitsError> {
+    let memory_bytes = HeatLimits::HOT_BYTES;
+    let hot = Load { busy_permille: options.hot_busy_permille, memory_bytes };
+    let (merge, most) = (HeatLimits::MERGE_PRESSURE_PERMILLE, HeatLimits::INTERVALS_MAX);
+    HeatLimits::new(hot, merge, options.reshape_rounds, usize::from(options.intervals_min), most)
 }
 
 fn service_options(options: &Options, address: String) -> ServiceOptions {

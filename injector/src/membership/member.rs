@@ -67,9 +67,11 @@ impl Member {
             && identity.computations.contains(&computation)
     }
 
-    /// Whether it may keep what it has of `computation`.
-    pub(super) fn keeps(&self, computation: u32) -> bool {
-        let hosts = |identity: &Identity| identity.computations.contains(&computation);
+    /// Whether it may keep what it has of `computation`, whose inputs are those of graph `since`.
+    pub(super) fn keeps(&self, computation: u32, since: u32) -> bool {
+        let hosts = |identity: &Identity| {
+            identity.computations.contains(&computation) && identity.graph_version >= since
+        };
         !self.draining && !self.clock_refused && self.identity.as_ref().is_none_or(hosts)
     }
 }

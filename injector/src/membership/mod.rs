@@ -62,6 +62,8 @@ pub struct Membership {
     limits: Limits,
     graph_version: u32,
     computations: BTreeSet<u32>,
+    /// In which version of the graph each computation last got an input.
+    inputs_since: BTreeMap<u32, u32>,
     members: BTreeMap<Worker, Member>,
     sessions: BTreeMap<SessionId, Worker>,
     slots: Slots,
@@ -83,6 +85,7 @@ impl Membership {
             limits,
             graph_version: 0,
             computations: BTreeSet::new(),
+            inputs_since: BTreeMap::new(),
             members: BTreeMap::new(),
             sessions: BTreeMap::new(),
             slots: Slots::default(),
@@ -145,6 +148,17 @@ impl Membership {
             self.slots.remove(id);
         }
         self.plan_soon(now);
+    }
+
+    /// In which version of the graph each computation last got a stream or a producer. Workers of an older graph do not
+    /// keep its intervals: they do not know all that it waits for.
+    pub fn set_inputs_since(&mut self, inputs_since: BTreeMap<u32, u32>) {
+        self.inputs_since = inputs_since;
+    }
+
+    /// Whether a worker may keep what it has of a computation.
+    fn keeps(&self, member: &Member, computation: u32) -> bool {
+        member.keeps(computation, self.inputs_since.get(&computation).copied().unwrap_or(0))
     }
 
     /// The version of the graph that workers must have to be given intervals.
@@ -225,7 +239,9 @@ impl Membership {
         self.plan_at.get_or_insert(now + self.limits.gather);
     }
 
-    fn session_of(&self, worker: &Worker) -> Option<SessionId> {
+    /// The stream of a worker that lives.
+    #[must_use]
+    pub fn session_of(&self, worker: &Worker) -> Option<SessionId> {
         self.members.get(worker)?.session()
     }
 

@@ -74,7 +74,7 @@ impl Membership {
         }
         self.together.remove(&computation);
         self.plan_what_was_skipped();
-        let member = self.members.get(worker).filter(|member| member.keeps(computation));
+        let member = self.members.get(worker).filter(|member| self.keeps(member, computation));
         let Some(session) = member.and_then(|member| member.session()) else {
             self.slots.set(id, State::Ready { to: None });
             return None;

@@ -55,7 +55,7 @@ impl Membership {
                     let all = (computation, KeyPosition(0))..=(computation, KeyPosition(u64::MAX));
                     self.slots.hand(worker).is_some_and(|hand| hand.held.range(all).next().is_some())
                 };
-                if member.keeps(computation) && holds() {
+                if self.keeps(member, computation) && holds() {
                     workers.insert(worker.clone());
                 }
             }
@@ -73,7 +73,7 @@ impl Membership {
 
     /// What is next for an interval that a worker has just got.
     pub(super) fn next_with(&self, worker: &Worker, computation: u32) -> Next {
-        let keeps = self.members.get(worker).is_some_and(|member| member.keeps(computation));
+        let keeps = self.members.get(worker).is_some_and(|member| self.keeps(member, computation));
         if keeps { Next::Stay } else { Next::Leave(None) }
     }
 
@@ -96,7 +96,7 @@ impl Membership {
         let Some(state) = self.slots.get(id).map(|slot| &slot.state) else { return };
         let next = match state {
             State::Owned(owned) => {
-                let keeps = self.members.get(&owned.by).is_some_and(|member| member.keeps(id.0));
+                let keeps = self.members.get(&owned.by).is_some_and(|member| self.keeps(member, id.0));
                 let next = if keeps && to.is_none() { Next::Stay } else { Next::Leave(to) };
                 if next == owned.next {
                     return;

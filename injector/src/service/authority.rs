@@ -16,7 +16,7 @@ mod requests;
 mod workers;
 
 use super::board::Board;
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, InputsSince};
 use super::events::{Event, Joined, Reply};
 use super::jobs::Jobs;
 use super::options::ServiceOptions;
@@ -63,6 +63,7 @@ pub(super) struct Authority {
     pub(super) epoch: Sequencer,
     pub(super) since: ProcessingTime,
     pub(super) membership: Membership,
+    inputs: InputsSince,
     sessions: BTreeMap<SessionId, Session>,
     pub(super) seen: BTreeMap<Worker, Seen>,
     next_session: u64,

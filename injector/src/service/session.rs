@@ -8,8 +8,8 @@ use crate::announced::{Announced, AnnouncedTable};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use pelton_proto::injector::{self as proto, InjectorMessage, injector_message::Kind};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,11 @@ pub(super) struct Session {
     over: CancellationToken,
     /// When something was last said to it.
     said: Duration,
+    muted: Muted,
 }
+
+/// The computations whose announced values are not for the worker.
+type Muted = Arc<RwLock<BTreeSet<u32>>>;
 
 /// The other end: what the worker's stream is made of.
 pub(super) struct Outgoing {
@@ -32,6 +36,7 @@ pub(super) struct Outgoing {
     end: oneshot::Receiver<Option<Status>>,
     tables: watch::Receiver<Arc<AnnouncedTable>>,
     sent: BTreeMap<u32, Announced>,
+    muted: Muted,
     ended: bool,
 }
 
@@ -47,10 +52,22 @@ impl Session {
     ) -> (Self, Outgoing) {
         let (control, queue) = mpsc::channel(control_messages_max.max(1));
         let (end, ended) = oneshot::channel();
-        let session = Self { control, end: Some(end), over, said: now };
+        let muted = Muted::default();
+        let session = Self { control, end: Some(end), over, said: now, muted: muted.clone() };
         let mut tables = tables;
         tables.mark_changed();
-        (session, Outgoing { control: queue, end: ended, tables, sent: BTreeMap::new(), ended: false })
+        let sent = BTreeMap::new();
+        (session, Outgoing { control: queue, end: ended, tables, sent, muted, ended: false })
+    }
+
+    /// From now on it hears nothing of what these announce.
+    pub(super) fn mute(&self, computations: BTreeSet<u32>) {
+        *self.muted.write().unwrap_or_else(PoisonError::into_inner) = computations;
+    }
+
+    /// Whether it hears nothing of `computation`.
+    pub(super) fn is_mute(&self, computation: u32) -> bool {
+        self.muted.read().unwrap_or_else(PoisonError::into_inner).contains(&computation)
     }
 
     pub(super) fn tell(&mut self, message: InjectorMessage, now: Duration) -> Result<(), TooSlow> {
@@ -112,9 +129,11 @@ impl Outgoing {
 
     /// What has grown since the last message: at first, everything.
     fn news(&mut self) -> Option<InjectorMessage> {
+        // Read before the table: whoever is muted later was told only of what stood there then.
+        let muted = self.muted.read().unwrap_or_else(PoisonError::into_inner).clone();
         let table = self.tables.borrow_and_update().clone();
         let mut entries = Vec::new();
-        for (computation, announced) in table.iter() {
+        for (computation, announced) in table.iter().filter(|(computation, _)| !muted.contains(computation)) {
             if self.sent.get(&computation) != Some(&announced) {
                 self.sent.insert(computation, announced);
                 entries.push(wire::announced(computation, announced));

@@ -14,6 +14,7 @@ pub(crate) async fn catalogue(store: &Memory, version: u32, computations: u32) {
         computation,
         name: format!("c{computation}"),
         producers: if computation > 1 { vec![computation - 1] } else { Vec::new() },
+        ..Default::default()
     };
     let catalogue = store::Catalogue {
         pipeline: name().to_string(),

@@ -8,8 +8,10 @@ use pelton_tests::flight_runs::program;
 use std::path::PathBuf;
 use std::process::Command;
 
-fn built(name: &str) -> PathBuf {
+/// A program, as this test was built.
+pub(crate) fn built(name: &str) -> PathBuf {
     match std::env::var_os("PELTON_PROGRAMS") {
+        Some(directory) if name == "flight_delays" => PathBuf::from(directory).join("examples").join(name),
         Some(directory) => PathBuf::from(directory).join(name),
         None if name == "flight_delays" => {
             program(&format!("examples/{name}"), &["--example", name]).unwrap()

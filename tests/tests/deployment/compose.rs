@@ -25,12 +25,12 @@ pub(crate) struct Service {
     #[serde(rename = "init")]
     _init: bool,
     restart: Restart,
-    environment: BTreeMap<String, String>,
+    pub(crate) environment: BTreeMap<String, String>,
     pub(crate) command: Vec<String>,
     #[serde(default)]
-    depends_on: BTreeMap<String, Dependency>,
+    pub(crate) depends_on: BTreeMap<String, Dependency>,
     volumes: Vec<String>,
-    healthcheck: Option<Healthcheck>,
+    pub(crate) healthcheck: Option<Healthcheck>,
     stop_grace_period: Option<String>,
 }
 
@@ -48,7 +48,7 @@ enum Restart {
 }
 
 #[derive(Debug, Deserialize)]
-struct Dependency {
+pub(crate) struct Dependency {
     condition: Condition,
 }
 
@@ -60,8 +60,8 @@ enum Condition {
 }
 
 #[derive(Debug, Deserialize)]
-struct Healthcheck {
-    test: Vec<String>,
+pub(crate) struct Healthcheck {
+    pub(crate) test: Vec<String>,
     interval: String,
     timeout: String,
     retries: u32,

@@ -5,12 +5,18 @@
 //! which it passes over, are found by
 //! `serde_ignored`. The compose file uses so little of the format that its types stand here.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test that called it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what fails here fails the test that called it"
+)]
 
 mod certificates;
 mod command_lines;
 mod compose;
 mod kubernetes;
+mod running;
 
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::channel::Delivery;
 use crate::engine::clock::WallClock;
-use std::collections::BTreeMap;
+use crate::engine::streams::Streams;
 
 const CREDIT: Credit = Credit { records_max: 100, bytes_max: 1 << 20 };
 
@@ -31,7 +31,7 @@ fn values(delivery: &Delivery) -> Vec<Bytes> {
 
 #[tokio::test]
 async fn i4_a_call_is_told_only_when_its_records_are_acknowledged() {
-    let (router, stop) = (Router::new(BTreeMap::new(), None), CancellationToken::new());
+    let (router, stop) = (Router::new(Streams::default(), None), CancellationToken::new());
     let gateway = gateway(&router, &stop);
     let (me, mut mail) = interval(&router, 5);
     let mut told = gateway.send(1, Key::from("ann"), vec!["a".into(), "b".into()]).await.unwrap();
@@ -50,7 +50,7 @@ async fn i4_a_call_is_told_only_when_its_records_are_acknowledged() {
 
 #[tokio::test]
 async fn i9_what_has_no_owner_or_a_new_one_goes_there_in_order() {
-    let (router, stop) = (Router::new(BTreeMap::new(), None), CancellationToken::new());
+    let (router, stop) = (Router::new(Streams::default(), None), CancellationToken::new());
     let gateway = gateway(&router, &stop);
     let first = gateway.send(1, Key::from("ann"), vec!["1".into()]).await.unwrap();
     let (_, mut old) = interval(&router, 5);
@@ -71,7 +71,7 @@ async fn i9_what_has_no_owner_or_a_new_one_goes_there_in_order() {
 
 #[tokio::test]
 async fn i11_no_more_is_under_way_than_there_is_room_for_and_the_end_is_told() {
-    let (router, stop) = (Router::new(BTreeMap::new(), None), CancellationToken::new());
+    let (router, stop) = (Router::new(Streams::default(), None), CancellationToken::new());
     let gateway = gateway(&router, &stop);
     let half = Bytes::from(vec![0; UNDER_WAY_BYTES_MAX as usize / 2]);
     let held = gateway.send(1, Key::from("ann"), vec![half.clone()]).await.unwrap();

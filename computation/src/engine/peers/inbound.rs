@@ -6,9 +6,12 @@
 
 use super::returns::{ReturnPath, Returns};
 use super::{Identity, wire};
-use crate::engine::router::{RouteTable, Router};
+use crate::engine::channel::Party;
+use crate::engine::gateway::OUTSIDE;
+use crate::engine::router::{Mail, RouteTable, Router};
 use pelton_proto::worker::delivery_server::{Delivery, DeliveryServer};
 use pelton_proto::worker::{self, answer, deliver_request, deliver_response};
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
@@ -91,6 +94,7 @@ async fn receive(
     path: &ReturnPath,
     mut requests: Streaming<worker::DeliverRequest>,
 ) -> Option<Status> {
+    let mut unknown = HashSet::new();
     loop {
         let message = match requests.message().await {
             Ok(Some(message)) => message,
@@ -105,6 +109,9 @@ async fn receive(
             match wire::read_delivery(message) {
                 Ok(received) => {
                     returns.heard(received.from, path);
+                    if is_unknown(&table, &mut unknown, &received) {
+                        continue;
+                    }
                     hand_over(&table, path, received);
                 }
                 Err(malformed) => return Some(Status::invalid_argument(malformed.to_string())),
@@ -113,9 +120,25 @@ async fn receive(
     }
 }
 
+/// Whether it is of a newer graph than this program's: then it waits until the interval has moved. What comes after it on
+/// the same channel waits too, for nothing must overtake it (I9).
+fn is_unknown(table: &RouteTable, unknown: &mut HashSet<(Party, Party)>, received: &wire::Received) -> bool {
+    let wire::Received { from, to, mail } = received;
+    let Mail::Deliver { delivery, .. } = mail else { return false };
+    if !unknown.contains(&(*from, *to)) {
+        if table.streams.knows(*from, *to, &delivery.items, OUTSIDE) {
+            return false;
+        }
+        let (from, to) = (from.address.computation, to.address.computation);
+        tracing::info!(from, to, "left records of a newer graph for a newer program");
+    }
+    unknown.insert((*from, *to));
+    true
+}
+
 fn hand_over(table: &RouteTable, path: &ReturnPath, received: wire::Received) {
     let wire::Received { from, to, mail } = received;
-    let crate::engine::router::Mail::Deliver { epoch, .. } = &mail else { return };
+    let Mail::Deliver { epoch, .. } = &mail else { return };
     let epoch = *epoch;
     if let Some(mailbox) = table.here(to)
         && mailbox.send(mail).is_ok()

@@ -50,7 +50,7 @@ impl Engine {
         injector_options: InjectorOptions,
     ) -> Result<Self, StartError> {
         let Pipeline { name, steps, changes, .. } = pipeline;
-        let bound = open::bind(&store, &name, &steps, &changes).await?;
+        let bound = open::bind(&store, &name, &steps, &changes, open::Beside::Nobody).await?;
         let keys = PipelineKeys::new(&name);
         let (graph, graph_version) = (open::injector_graph(&bound)?, bound.catalogue.graph_version);
         let (injector, driver) =

@@ -100,7 +100,7 @@ impl JoinedWorker {
             return Err(JoinError::NoInjector);
         }
         let Pipeline { name, steps, changes, .. } = pipeline;
-        let bound = open::bind(&store, &name, &steps, &changes).await?;
+        let bound = open::bind(&store, &name, &steps, &changes, open::Beside::Others).await?;
         let computations = hosted(&bound, options.computations.as_deref())?;
         let server = Server::bind(&options.listen).await?;
         let address = server.address();

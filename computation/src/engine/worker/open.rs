@@ -2,7 +2,7 @@
 
 use super::Hosted;
 use crate::engine::timers::TimerEntry;
-use crate::pipeline::{Bound, CatalogueError, Changes, ErasedStep};
+use crate::pipeline::{Bound, CatalogueError, Changes, ErasedStep, replaced};
 use pelton_domain::{EventTime, Name, ProcessingTime};
 use pelton_injector::{Graph, Node};
 use pelton_proto::{Malformed, Message, convert, store};
@@ -77,12 +77,22 @@ pub(crate) async fn refuse_other_pipelines(handle: &StoreHandle, name: &Name) ->
     Err(StartError::OtherPipeline { wanted: name.to_string(), found: others.join(", ") })
 }
 
+/// Whether other programs run the pipeline at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// This process is all there is: whatever graph it has is the one that is wanted.
+    Nobody,
+    /// Others may have a newer graph.
+    Others,
+}
+
 /// Reads the pipeline's catalogue, brings it up to date, and writes it back.
 pub(super) async fn bind(
     handle: &StoreHandle,
     name: &Name,
     steps: &[ErasedStep],
     changes: &Changes,
+    beside: Beside,
 ) -> Result<Bound, StartError> {
     let key = PipelineKeys::new(name).catalogue();
     loop {
@@ -96,6 +106,9 @@ pub(super) async fn bind(
         };
         let known: Option<store::Catalogue> =
             stored.as_ref().map(|bytes| convert::decode("catalogue", bytes)).transpose()?;
+        if let (Beside::Others, Some(known)) = (beside, &known) {
+            replaced::check(known, replaced::fingerprint(steps, changes.revision))?;
+        }
         let bound = Bound::new(name, steps, changes, known.as_ref())?;
         let encoded: bytes::Bytes = bound.catalogue.encode_to_vec().into();
         if stored.as_ref() == Some(&encoded) {

@@ -31,7 +31,7 @@ impl Authority {
         options: ServiceOptions,
         events: mpsc::Receiver<Event>,
     ) -> Result<Option<Self>, ServiceError> {
-        let Some(Catalogue { version, graph }) = catalogue::read(&store, &keys).await? else {
+        let Some(Catalogue { version, graph, inputs }) = catalogue::read(&store, &keys).await? else {
             return Ok(None);
         };
         let epoch = leader.epoch();
@@ -44,6 +44,7 @@ impl Authority {
         let mut authority = Self {
             since: (options.clock)(),
             membership: Membership::new(options.limits, now),
+            inputs,
             store,
             keys,
             options,
@@ -77,6 +78,7 @@ impl Authority {
         let graph = self.injector.graph().clone();
         let now = self.now();
         self.membership.set_graph(version, graph.computations(), now);
+        self.membership.set_inputs_since(self.inputs.versions());
         for computation in graph.computations() {
             if self.membership.knows(computation) {
                 continue;
@@ -98,7 +100,10 @@ impl Authority {
 
     /// Goes on under a new graph: a new leadership of the same process, with the same sessions.
     pub(super) async fn follow_graph(&mut self) -> Result<(), Over> {
-        let Some(Catalogue { version, graph }) = self.next_graph.take() else { return Ok(()) };
+        let Some(Catalogue { version, graph, inputs }) = self.next_graph.take() else { return Ok(()) };
+        // Before anything new begins to run.
+        self.inputs = inputs;
+        self.mute_older();
         self.injector.stop();
         let end = (&mut self.driver).await;
         if !matches!(end, crate::end::End::Stopped) {

@@ -37,6 +37,12 @@ impl Authority {
             self.respond(session, number, Vec::new(), "the graph is changing; ask again".to_owned());
             return Ok(());
         }
+        if self.sessions.get(&session).is_some_and(|open| open.is_mute(computation)) {
+            let refused =
+                "this program's graph is an older one: the interval goes to a worker with the newest";
+            self.respond(session, number, Vec::new(), refused.to_owned());
+            return Ok(());
+        }
         match self.membership.request(session, computation, &old, &new) {
             Err(refused) => self.respond(session, number, Vec::new(), refused.to_string()),
             Ok(worker) => {

@@ -77,6 +77,7 @@ impl Authority {
         let over = CancellationToken::new();
         let tables = self.tables.subscribe();
         let (opened, outgoing) = Session::open(tables, self.options.control_messages_max, over.clone(), now);
+        opened.mute(self.inputs.misleading(hello.graph_version));
         self.sessions.insert(session, opened);
         tracing::info!(%worker, address = hello.address, running = accepted.len(), "a worker joined");
         self.welcome(session);
@@ -89,6 +90,16 @@ impl Authority {
         }
         if reply.send(Ok(Joined { session, outgoing, over })).is_err() {
             self.broken(session, None);
+        }
+    }
+
+    /// The graph is another: workers of an older one hear no more of what would mislead them.
+    pub(super) fn mute_older(&mut self) {
+        for member in self.membership.members() {
+            let session = self.membership.session_of(&member.worker);
+            if let Some(open) = session.and_then(|session| self.sessions.get(&session)) {
+                open.mute(self.inputs.misleading(member.graph_version));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The services of one measurement, and what the stages have noted.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use pelton::{Clock, WallClock};
 use pelton_tests::process::Process;
 use pelton_tests::services::{Layout, Programs, Services};
@@ -56,6 +56,8 @@ impl Bench {
             workers: hosted.iter().map(own).collect(),
             leader_lease: Duration::from_secs(2),
             worker_lease: Duration::from_secs(3),
+            injector_options: Vec::new(),
+            places: None,
         })?;
         Ok(Self { services, directory })
     }
@@ -68,17 +70,11 @@ impl Bench {
         WallClock.now().as_micros()
     }
 
-    fn json(&self, words: &[&str]) -> Result<serde_json::Value> {
-        let output = self.services.pelton(&[&["--json"], words].concat()).output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(serde_json::from_slice(&output.stdout)?)
-    }
-
     /// Waits until every interval runs, `workers` of the workers have some, and all keys pass.
     pub(crate) fn settle(&mut self, workers: usize) -> Result<()> {
         for _ in 0..600 {
-            let status = self.json(&["status"])?;
-            let busy = self.json(&["workers"])?;
+            let status = self.services.json(&["status"])?;
+            let busy = self.services.json(&["workers"])?;
             let has_some = |worker: &&serde_json::Value| worker.get("intervals") != Some(&0.into());
             let busy = busy.as_array().map_or(0, |all| all.iter().filter(has_some).count());
             let (running, intervals) = (status.get("running"), status.get("intervals"));
@@ -88,7 +84,7 @@ impl Bench {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        anyhow::bail!("the pipeline does not settle: {}", self.json(&["intervals"])?)
+        anyhow::bail!("the pipeline does not settle: {}", self.services.json(&["intervals"])?)
     }
 
     /// What a stage has noted so far.
@@ -118,7 +114,7 @@ impl Bench {
 
     /// Drains a worker, which then ends.
     pub(crate) fn drain(&mut self, at: usize) -> Result<()> {
-        self.json(&["drain", &format!("worker-{at}")])?;
+        self.services.json(&["drain", &format!("worker-{at}")])?;
         self.worker(at)?.until_ended(Duration::from_secs(60))
     }
 
