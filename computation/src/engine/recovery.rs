@@ -14,14 +14,16 @@ use super::outbox::{self, ChunkId, Routes};
 use super::scope::Scope;
 use crate::failure::Failure;
 use crate::pipeline::ComputationSpec;
-use pelton_domain::{CommitNumber, KeyPosition, SystemTime};
-use pelton_statestore::{ComputationKeys, Reign, StoreHandle};
+use pelton_domain::{CommitNumber, EventTime, KeyPosition, SystemTime};
+use pelton_proto::{convert, store};
+use pelton_statestore::{ComputationKeys, KeyRange, PipelineKeys, Reign, StoreHandle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a core is made of.
 pub(crate) struct Recovery<'a> {
     pub(crate) store: &'a StoreHandle,
+    pub(crate) pipeline: &'a PipelineKeys,
     pub(crate) keys: &'a ComputationKeys,
     pub(crate) spec: &'a Arc<ComputationSpec>,
     pub(crate) options: IntervalOptions,
@@ -52,6 +54,7 @@ impl Recovery<'_> {
         core.scope.now = self.clock.now();
         core.read_timers().await?;
         self.load_ids(&mut core, reign).await?;
+        self.load_announced(&mut core).await?;
         self.load_outbox(&mut core, routes).await?;
         self.load_parked(&mut core).await?;
         Ok(core)
@@ -84,6 +87,29 @@ impl Recovery<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// What the journal says is announced, read after the packed entries.
+    ///
+    /// Parts of a split share entries, and a part that has heard of a later horizon collects them for all. It was in
+    /// the journal before anyone acted on it, so whoever finds an entry gone finds the horizon here that makes its ids
+    /// known duplicates, however late the news of it comes (I6). And ids are assigned above what is announced.
+    async fn load_announced(&self, core: &mut Core) -> Result<(), Failure> {
+        let all = KeyRange { start: self.pipeline.announced(0), end: self.pipeline.announced(u32::MAX) };
+        let (mut announced, mut floor) = (BTreeMap::new(), SystemTime::ZERO);
+        for (key, value) in core.scope.scan_all(all).await? {
+            let value: store::Announced = convert::decode("announced", &value).map_err(Failure::engine)?;
+            let oldest = SystemTime::from_millis(value.oldest_unacknowledged_ms);
+            announced.insert(key, oldest);
+            if oldest != SystemTime::MAX {
+                floor = floor.max(oldest);
+            }
+        }
+        let of = |producer: &u32| announced.get(&self.pipeline.announced(*producer)).copied();
+        let horizon = self.spec.producers.iter().map(|producer| of(producer).unwrap_or_default()).min();
+        core.apply_announced(EventTime::MIN, horizon.unwrap_or_default());
+        core.scope.ids.promise(floor);
         Ok(())
     }
 

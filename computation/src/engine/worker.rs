@@ -334,6 +334,7 @@ impl Shared {
         };
         let recovery = Recovery {
             store: &self.store,
+            pipeline: &PipelineKeys::new(&self.name),
             keys: &hosted.keys,
             spec: &hosted.spec,
             options: self.options.interval,

@@ -103,6 +103,49 @@ async fn a_packed_entry_that_a_sibling_has_collected_is_of_known_duplicates() {
     }
 }
 
+/// A zombie of the producer sends again what its successor has long had acknowledged. The part of the split that it
+/// comes to is taken over by a worker that has heard nothing of the horizon, which a sibling has acted on.
+#[tokio::test]
+async fn what_a_sibling_has_collected_a_new_owner_knows_though_nobody_has_told_it_the_horizon() {
+    let mut hand = Hand::with(as_is, pass_on).await;
+    hand.deliver(vec![record(5, "a", 1, 10)]);
+    hand.run().await;
+    hand.acknowledged();
+    let (low, high) = KeyInterval::FULL.halves().unwrap();
+    let (mine, other) = if low.contains(Key::from("a").position()) { (low, high) } else { (high, low) };
+    let parts = [(mine, Sequencer::new(2)), (other, Sequencer::new(3))];
+    let end = hand.core.dedup.newest_bucket_end();
+    let children = Reign::reshape(&[hand.reign.clone()], &parts, end, vec![], vec![]).await.unwrap();
+    let (mine, mut sibling) = match children.as_slice() {
+        [first, second] if first.interval() == mine => (first.clone(), second.clone()),
+        [first, second] => (second.clone(), first.clone()),
+        _ => panic!("two parts"),
+    };
+    hand.journal_announced(*hand.spec.producers.first().unwrap(), end.as_millis()).await;
+    let mut update = sibling.fence().unchanged();
+    update.dedup_horizon = end;
+    let range = hand.keys.dedup_buckets(KeyPosition(0), 0, u64::MAX);
+    sibling.commit(vec![pelton_statestore::Write::DeleteRange { range }], &update).await.unwrap();
+    hand.reign = mine;
+    hand.recover().await;
+    hand.deliver(vec![record(5, "a", 9, 10)]);
+    hand.bundle().await;
+    assert!(hand.core.scope.batch.is_empty(), "I6: a duplicate ran again");
+    assert_eq!(hand.acknowledged(), [0]);
+}
+
+#[tokio::test]
+async fn a_new_owner_assigns_no_id_below_what_is_journaled_though_it_has_not_heard_it() {
+    let mut hand = Hand::with(as_is, pass_on).await;
+    let announced = crate::engine::clock::system_time(START).as_millis() + 60_000;
+    hand.journal_announced(99, announced).await;
+    hand.crash().await;
+    hand.deliver(vec![record(1, "a", 1, 10)]);
+    hand.run().await;
+    let oldest = hand.deliveries().first().unwrap().2.items[0].record.id.system_time();
+    assert!(oldest >= ms(announced), "I6: {oldest}");
+}
+
 #[tokio::test]
 async fn packed_ids_stay_where_they_are_and_both_parts_of_a_split_consult_them() {
     let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];

@@ -36,7 +36,7 @@ use pelton_domain::{
 };
 use pelton_statestore::fence::{Reign, create_fences, random_tokens, take_over};
 use pelton_statestore::memory::Memory;
-use pelton_statestore::{ComputationKeys, PipelineKeys, StoreHandle};
+use pelton_statestore::{ComputationKeys, PipelineKeys, StateStore, StoreHandle};
 use std::sync::{Arc, Mutex};
 
 static IN: Stream<u64> = Stream::new("in");
@@ -143,6 +143,12 @@ struct Hand {
     channel: (u64, u64),
 }
 
+const PIPELINE: &str = "by-hand";
+
+fn pipeline() -> PipelineKeys {
+    PipelineKeys::new(&Name::new(PIPELINE).unwrap())
+}
+
 const START: ProcessingTime = ProcessingTime::from_secs(1_000);
 
 fn at(micros: i64) -> EventTime {
@@ -176,14 +182,14 @@ impl Hand {
         step: impl Fn(Step<Scripted>) -> Step<Scripted>,
         code: impl Fn(&mut Context<'_>, &Event) -> Result<(), Failure> + Send + Sync + 'static,
     ) -> Self {
-        let name = Name::new("by-hand").unwrap();
+        let name = Name::new(PIPELINE).unwrap();
         let mut steps = Step::new("before", End(true)).into_steps();
         steps.extend(step(Step::new("code", Scripted(Arc::new(code))).reads(&IN)).into_steps());
         steps.extend(Step::new("behind", End(false)).reads(&OUT).into_steps());
         let specs = Bound::new(&name, &steps, &crate::pipeline::Changes::default(), None).unwrap().specs;
         let number = |name: &str| specs.iter().find(|spec| spec.name.as_str() == name).unwrap().number;
         let downstream = Downstream(number("behind"));
-        let keys = PipelineKeys::new(&name).computation(number("code"));
+        let keys = pipeline().computation(number("code"));
         let spec = Arc::new(specs.into_iter().find(|spec| spec.name.as_str() == "code").unwrap());
         let store = Memory::new();
         let handle: StoreHandle = Arc::new(store.clone());
@@ -275,6 +281,16 @@ impl Hand {
     /// What the injector announces.
     fn announce(&mut self, input_watermark: EventTime, horizon_ms: u64) {
         self.core.apply_announced(input_watermark, ms(horizon_ms));
+    }
+
+    /// What the injector has written down, and this interval has not heard.
+    async fn journal_announced(&self, computation: u32, oldest_unacknowledged_ms: u64) {
+        use pelton_proto::{Message, store};
+        let announced = store::Announced { oldest_unacknowledged_ms, ..Default::default() };
+        let value = announced.encode_to_vec().into();
+        let write = pelton_statestore::Write::Put { key: pipeline().announced(computation), value };
+        let commit = pelton_statestore::Commit { preconditions: vec![], writes: vec![write] };
+        self.store.commit(commit).await.unwrap();
     }
 
     /// One bundle of work, if there is room for it.
@@ -377,8 +393,9 @@ async fn recover(
     routes: &Downstream,
 ) -> Core {
     let clock: ClockHandle = clock.clone();
+    let pipeline = &pipeline();
     let id_ceiling = crate::engine::ids::IdCeiling::none();
-    let recovery = Recovery { store, keys, spec, options, clock: &clock, id_floor, id_ceiling };
+    let recovery = Recovery { store, pipeline, keys, spec, options, clock: &clock, id_floor, id_ceiling };
     recovery.recover(reign, routes).await.unwrap()
 }
 
