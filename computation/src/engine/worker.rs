@@ -9,6 +9,7 @@
 //! | [`control`], [`dead_letters`], [`status`] | what can be asked of it |
 //! | [`inspect`] | what can be asked from outside |
 //! | [`ingest`] | records from outside |
+//! | [`subscribe`] | records to the outside |
 
 pub(crate) mod by_hand;
 mod control;
@@ -19,6 +20,7 @@ mod inspect;
 mod joined;
 mod open;
 mod status;
+mod subscribe;
 
 pub use control::{PipelineFailed, ReshapeFailed};
 pub use dead_letters::{DeadLetterError, StoredDeadLetter};
@@ -37,6 +39,7 @@ use super::interval::IntervalOptions;
 use super::interval::load::LoadMeter;
 use super::interval::task::{Ended, IntervalTask, Request, Stopped};
 use super::interval::written::{WriteBudget, Written};
+use super::published::Grown;
 use super::recovery::{Recovery, id_floor};
 use super::router::{MailFault, Router};
 use crate::pipeline::{Bound, ComputationSpec, ErasedStep};
@@ -98,6 +101,8 @@ struct Hosted {
     spec: Arc<ComputationSpec>,
     keys: ComputationKeys,
     step: ErasedStep,
+    /// Where it keeps the log of a published stream: news of that.
+    grown: Option<Grown>,
     running: Mutex<BTreeMap<KeyInterval, Running>>,
 }
 
@@ -159,7 +164,8 @@ impl Shared {
         let router = Router::new(bound.subscribers, options.mail_fault.clone());
         let host = |(spec, step): (ComputationSpec, ErasedStep)| {
             let keys = keys.computation(spec.number);
-            (spec.number, Hosted { spec: Arc::new(spec), keys, step, running: Mutex::default() })
+            let grown = spec.options.publishes.map(Grown::new);
+            (spec.number, Hosted { spec: Arc::new(spec), keys, step, grown, running: Mutex::default() })
         };
         let computations = bound.specs.into_iter().zip(steps).map(host).collect();
         let failure = watch::Sender::new(None);
@@ -361,6 +367,8 @@ impl Shared {
             answers: Vec::new(),
             budget: WriteBudget::new(&hosted.spec.name),
             writing: Written::default(),
+            grown: hosted.grown.clone(),
+            publishing: Vec::new(),
             meter: LoadMeter::default(),
         })
     }

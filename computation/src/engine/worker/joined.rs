@@ -9,6 +9,7 @@
 
 use super::ingest::IngestService;
 use super::inspect::InspectService;
+use super::subscribe::{NewsService, SubscribeService};
 use super::{EngineOptions, PipelineFailed, Running, Shared, StartError, open};
 use crate::engine::authority::Authority;
 use crate::engine::channel::Party;
@@ -142,7 +143,13 @@ impl JoinedWorker {
         );
         let routes = Routes::new(DeliveryService::server(identity.clone(), shared.router.clone()))
             .add_service(InspectService::server(shared.clone()))
-            .add_service(IngestService::server(shared.clone(), gateway, stop.clone()));
+            .add_service(IngestService::server(shared.clone(), gateway, stop.clone()))
+            .add_service(SubscribeService::server(
+                shared.clone(),
+                (identity.clone(), options.security.clone()),
+                stop.clone(),
+            ))
+            .add_service(NewsService::server(shared.clone(), identity.clone(), stop.clone()));
         let peers = Peers::new(identity, options.security, shared.router.clone());
         let host = Host { shared: shared.clone(), session: session.clone(), peers, drain };
         let serving = server.serve(routes, stop.clone());
