@@ -141,17 +141,25 @@ impl JoinedWorker {
             process_number,
             stop.clone(),
         );
+        // A worker that is drained hears nothing new: what it would say of streams grows old.
+        let drained_or_stopped = stop.child_token();
         let routes = Routes::new(DeliveryService::server(identity.clone(), shared.router.clone()))
             .add_service(InspectService::server(shared.clone()))
             .add_service(IngestService::server(shared.clone(), gateway, stop.clone()))
             .add_service(SubscribeService::server(
                 shared.clone(),
                 (identity.clone(), options.security.clone()),
-                stop.clone(),
+                drained_or_stopped.clone(),
             ))
             .add_service(NewsService::server(shared.clone(), identity.clone(), stop.clone()));
         let peers = Peers::new(identity, options.security, shared.router.clone());
-        let host = Host { shared: shared.clone(), session: session.clone(), peers, drain };
+        let host = Host {
+            shared: shared.clone(),
+            session: session.clone(),
+            peers,
+            drain,
+            subscriptions: drained_or_stopped,
+        };
         let serving = server.serve(routes, stop.clone());
         let failed = shared.clone();
         tokio::spawn(async move {
@@ -225,6 +233,8 @@ struct Host {
     session: Session,
     peers: Peers,
     drain: watch::Sender<bool>,
+    /// Ends them.
+    subscriptions: CancellationToken,
 }
 
 impl Host {
@@ -236,6 +246,7 @@ impl Host {
                 Event::Reshape { computation, old, new } => self.reshape(computation, old, new),
                 Event::Routes(routes) => self.learn(routes),
                 Event::Drained => {
+                    self.subscriptions.cancel();
                     self.drain.send_replace(true);
                 }
                 Event::Refused(reason) => self.shared.fail(reason),

@@ -96,6 +96,9 @@ impl Subscribe for SubscribeService {
         &self,
         request: Request<SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
+        if self.stop.is_cancelled() {
+            return Err(call::stopping());
+        }
         let SubscribeRequest { stream, from } = request.into_inner();
         let room = self.room.clone().try_acquire_owned().map_err(|_| {
             Status::resource_exhausted(format!(

@@ -116,6 +116,6 @@ impl Subscription {
     }
 }
 
-fn stopping() -> Status {
+pub(super) fn stopping() -> Status {
     Status::unavailable("this worker stops: subscribe with the last token at another worker")
 }
