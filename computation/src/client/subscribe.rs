@@ -87,6 +87,8 @@ pub struct SubscribeClient {
     /// Attempts in a row without one answer.
     vain: u32,
     call: Option<Streaming<SubscribeResponse>>,
+    /// The last watermark that was received: another worker may know an older one.
+    watermark: EventTime,
     ended: bool,
 }
 
@@ -106,7 +108,8 @@ impl SubscribeClient {
             return Err(SubscribeError::NoWorker);
         }
         let (security, stream) = (Security::none(), stream.into());
-        Ok(Self { addresses, security, stream, begin, turn: 0, vain: 0, call: None, ended: false })
+        let watermark = EventTime::MIN;
+        Ok(Self { addresses, security, stream, begin, turn: 0, vain: 0, call: None, watermark, ended: false })
     }
 
     /// What comes next, as soon as there is something; `None` once the stream is finished and all of it was received.
@@ -154,7 +157,8 @@ impl SubscribeClient {
             partition: record.partition,
             offset: record.offset,
         };
-        let watermark = watermark_us.map(EventTime::from_micros);
+        let watermark = watermark_us.map(EventTime::from_micros).filter(|new| *new > self.watermark);
+        self.watermark = watermark.unwrap_or(self.watermark);
         Received { records: records.into_iter().map(record).collect(), token, watermark }
     }
 

@@ -1,5 +1,8 @@
 use super::*;
-use crate::codec::Raw;
+use crate::codec::{Json, Raw};
+use crate::flow::Flow;
+use crate::outlet::Outlet;
+use crate::source::JsonLinesSource;
 use crate::testing::Harness;
 use log::read_ledger;
 use pelton_domain::{EventTime, Key};
@@ -50,8 +53,10 @@ fn keys(harness: &Harness) -> ComputationKeys {
 /// Offsets and values, as a subscriber finds them in the store.
 fn kept(harness: &Harness) -> Vec<(u64, String)> {
     let (keys, store) = (keys(harness), harness.store());
-    let scan =
-        Scan { entries_max: 100_000, ..Scan::page_of(keys.published_between(&Key::from("0/1"), 0, u64::MAX)) };
+    let scan = Scan {
+        entries_max: 100_000,
+        ..Scan::page_of(keys.published_between(&Key::from("0/1"), 0, u64::MAX))
+    };
     let scan = Scan { bytes_max: usize::MAX, ..scan };
     let page = now(store.scan(scan)).unwrap();
     let entry = |(place, stored): (Bytes, Bytes)| {
@@ -160,4 +165,32 @@ fn i7_a_log_holds_no_watermark_and_a_finished_stream_waits_for_nothing_and_stays
     assert_eq!(harness.timers("0/1").unwrap(), []);
     harness.advance_clock(HOUR * 3).unwrap();
     assert_eq!(kept(&harness), expected(0..4));
+}
+
+#[test]
+fn a_flow_sends_records_to_their_partition_as_json_without_a_step_between() {
+    let log = PublishedLog::new("hours".to_owned());
+    let routed = Outlet::published::<Json>(&log);
+    let routed = routed.route((1, "a".to_owned()), Key::from("ann"), EventTime::from_secs(3)).unwrap();
+    let [record] = routed.as_slice() else { panic!("{} records", routed.len()) };
+    let partitions = Partitions::default();
+    assert_eq!(record.key, partitions.key(partitions.of(&Key::from("ann"))));
+    assert_eq!((record.stream.name(), record.event_time), ("hours.published", EventTime::from_secs(3)));
+    let sent = store::Published::decode(record.value.clone()).unwrap();
+    assert_eq!((sent.key.as_ref(), sent.value.as_ref()), (&b"ann"[..], &br#"[1,"a"]"#[..]));
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lines.jsonl");
+    std::fs::write(&file, "").unwrap();
+    static LINES: Stream<(i64, String)> = Stream::new("lines");
+    let lines = JsonLinesSource::<(i64, String)>::new(&file, &LINES)
+        .key(|(_, line)| line.as_str().into())
+        .event_time(|(second, _)| EventTime::from_secs(*second));
+    let flow = Flow::new("words");
+    flow.read(lines).map(|(_, line)| line).publish("words");
+    let graph = flow.build().unwrap().graph().to_text();
+    assert!(
+        graph.contains("words.log: words.published -> -") && !graph.contains("words.publish:"),
+        "{graph}"
+    );
 }

@@ -41,7 +41,9 @@ pub(crate) enum BadToken {
     TooLong { bytes: usize },
     #[error("this is no token, or not all of it: give back the bytes of an answer as they came")]
     Damaged,
-    #[error("the token has version {found}, and this program knows {VERSION}: ask a newer worker, or begin again")]
+    #[error(
+        "the token has version {found}, and this program knows {VERSION}: ask a newer worker, or begin again"
+    )]
     Version { found: u8 },
     #[error("the token is of {what} {theirs:?}, and this is {what} {ours:?}")]
     Of { what: &'static str, theirs: String, ours: String },
@@ -170,7 +172,13 @@ mod tests {
     #[test]
     fn the_longest_token_is_one_that_is_looked_at() {
         let name = "x".repeat(64);
-        let of = Of { pipeline: name.clone(), stream: name, computation: u32::MAX, incarnation: u128::MAX, partitions: 64 };
+        let of = Of {
+            pipeline: name.clone(),
+            stream: name,
+            computation: u32::MAX,
+            incarnation: u128::MAX,
+            partitions: 64,
+        };
         let token = Token { of, next: vec![u64::MAX; 64] };
         assert!(token.encode().len() < 1_000, "{}", token.encode().len());
     }

@@ -111,7 +111,8 @@ fn i12_each_record_comes_once_while_workers_are_killed_and_drained() {
     }
 }
 
-/// The worker that is asked runs none of the log: it hears of each commit from the one that does.
+/// The worker that is asked runs none of the log: it hears of each commit from the one that does. Were it to find each
+/// record by looking at the store now and then, this would take longer than the test may.
 #[test]
 fn who_waits_for_the_latest_gets_what_comes_from_then_on_at_a_worker_that_owns_nothing_of_it() {
     let logs = ["orders.log", "recent.log"];
@@ -129,14 +130,14 @@ fn who_waits_for_the_latest_gets_what_comes_from_then_on_at_a_worker_that_owns_n
         let mut latest = subscribe(vec![addresses[1].clone()], "orders", Begin::Latest);
         assert_eq!(latest.next().await.unwrap().unwrap().records, []);
         let mut seen = Seen::default();
-        for number in 100..300u64 {
+        for number in 100..600u64 {
             append(addresses.clone(), "ann", number..number + 1).await;
             let count = seen.count();
             while seen.count() == count {
                 seen.take(&latest.next().await.unwrap().unwrap().records);
             }
         }
-        assert_eq!(seen.keys["ann"], (100..300).collect::<Vec<_>>());
+        assert_eq!(seen.keys["ann"], (100..600).collect::<Vec<_>>());
     });
 }
 
@@ -230,6 +231,29 @@ fn i11_a_client_that_does_not_read_holds_nobody_and_is_told_when_records_have_ex
         // What was under way before: an answer or two, and no more.
         assert!(read <= 2_000, "{read}");
         finish(addresses).await;
+    });
+}
+
+#[test]
+fn i11_a_worker_serves_so_many_subscriptions_and_then_again_when_some_have_ended() {
+    let services = Services::start(pipeline, &[&[]]);
+    let address = services.addresses().remove(0);
+    services.block_on(async {
+        let security = pelton_transport::Security::none();
+        let mut calls = Calls::new(pelton_transport::connect(&address, &security).unwrap());
+        let request =
+            || SubscribeRequest { stream: "orders".into(), from: Some(Place::Earliest(Earliest {})) };
+        let mut open = Vec::new();
+        for _ in 0..256 {
+            let mut answers = calls.subscribe(request()).await.unwrap().into_inner();
+            answers.message().await.unwrap().unwrap();
+            open.push(answers);
+        }
+        let status = calls.subscribe(request()).await.unwrap_err();
+        assert!(status.code() == Code::ResourceExhausted && status.message().contains("256"), "{status}");
+        drop(open);
+        // The client comes again by itself, until there is room.
+        subscribe(vec![address], "orders", Begin::Earliest).next().await.unwrap().unwrap();
     });
 }
 

@@ -89,10 +89,12 @@ impl Logs {
     /// The next offset of each partition for a call that begins at `from`.
     pub(super) async fn place(&self, from: From) -> Result<Vec<u64>, Status> {
         let given = match &from {
-            From::Token(token) => Some(Token::read(token, &self.of).map_err(|bad| match bad.is_of_another() {
-                true => Status::failed_precondition(bad.to_string()),
-                false => Status::invalid_argument(bad.to_string()),
-            })?),
+            From::Token(token) => {
+                Some(Token::read(token, &self.of).map_err(|bad| match bad.is_of_another() {
+                    true => Status::failed_precondition(bad.to_string()),
+                    false => Status::invalid_argument(bad.to_string()),
+                })?)
+            }
             From::Earliest(_) | From::Latest(_) => None,
         };
         let ledgers = self.ledgers().await?;

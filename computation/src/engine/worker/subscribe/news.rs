@@ -104,12 +104,7 @@ impl Hearing {
 }
 
 /// Listens to a worker, again and again, and takes up what it says.
-pub(super) async fn listen(
-    to: (String, Security),
-    request: GrownRequest,
-    grown: Grown,
-    hearing: Hearing,
-) {
+pub(super) async fn listen(to: (String, Security), request: GrownRequest, grown: Grown, hearing: Hearing) {
     let mut delay = RETRY_DELAY_MIN;
     loop {
         let status = match hear(&to, &request, &grown, &hearing).await {
