@@ -1,11 +1,12 @@
 //! Compiles the contracts with protox, a protobuf compiler in Rust: no protoc is needed.
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "pelton/store/v1/store.proto",
     "pelton/statestore/v1/statestore.proto",
     "pelton/injector/v1/injector.proto",
     "pelton/worker/v1/worker.proto",
     "pelton/ingest/v1/ingest.proto",
+    "pelton/subscribe/v1/subscribe.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

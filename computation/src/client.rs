@@ -1,7 +1,13 @@
-//! A client of the gRPC service by which records come from outside: see [`Ingest`](crate::Ingest).
+//! Clients of the gRPC services by which records come from outside, see [`Ingest`](crate::Ingest), and go there, see
+//! [`Publish`](crate::Publish).
 //!
-//! It sends again what was not answered, with the same ids and in the same order, to one worker after another: so
-//! what it has appended is in the stream once. Any other gRPC client can do the same; this one knows nothing more.
+//! [`IngestClient`] sends again what was not answered, with the same ids and in the same order, to one worker after
+//! another: so what it has appended is in the stream once. [`SubscribeClient`] goes on behind the last answer it has had.
+//! Any other gRPC client can do the same; these know nothing more.
+
+mod subscribe;
+
+pub use subscribe::{Begin, PublishedRecord, Received, SubscribeClient, SubscribeError};
 
 use bytes::Bytes;
 use pelton_domain::EventTime;

@@ -11,6 +11,7 @@ use crate::timer::{TimeDomain, Timer, TimerTime};
 use bytes::Bytes;
 use pelton_domain::{EventTime, Key, ProcessingTime, RecordId};
 use pelton_proto::store;
+use pelton_statestore::Write;
 use pelton_statestore::keys::TimerAddress;
 
 /// The key a call is for, and everything it may do.
@@ -269,6 +270,17 @@ impl<'a> Context<'a> {
                 }
             }
         }
+    }
+
+    /// Puts a record of a published stream into the log that the key keeps.
+    pub(crate) fn publish(&mut self, offset: u64, record: Bytes) -> Result<(), Failure> {
+        self.scope.publish(&self.key, offset, record)
+    }
+
+    /// Removes the records from `first` to before `end` from the log that the key keeps.
+    pub(crate) fn unpublish(&mut self, first: u64, end: u64) {
+        let range = self.scope.keys.published_between(&self.key, first, end);
+        self.scope.batch.write(Write::DeleteRange { range });
     }
 
     /// A place behind every earlier one, for bags and lists.

@@ -21,6 +21,7 @@
 //! | [`session`] | the membership of this process in a pipeline that an injector elsewhere leads | I7 |
 //! | [`peers`] | delivery to and from other processes | I4, I5, I9, I11 |
 //! | [`gateway`] | the way in for records from outside | I4, I5, I9, I11 |
+//! | [`published`] | how far the logs of published streams have come | |
 //! | [`router`] | who owns which interval, and mail between them | |
 //! | [`streams`] | who reads which stream, under every version of the graph | I5, I6, I10 |
 //! | [`worker`] | hosts intervals, starts them again when they fail | |
@@ -38,6 +39,7 @@ pub(crate) mod ids;
 pub(crate) mod interval;
 pub(crate) mod outbox;
 pub(crate) mod peers;
+pub(crate) mod published;
 pub(crate) mod recovery;
 pub(crate) mod reshape;
 pub(crate) mod router;

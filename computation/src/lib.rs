@@ -11,6 +11,7 @@
 //! | group records by time | [`window`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | take records from outside, over gRPC | [`Ingest`], [`client`] |
+//! | give records to the outside, over gRPC | [`Publish`], [`client`] |
 //! | run on one machine | [`local`] |
 //! | give a program a command line; run on many machines | [`cli`], [`JoinedWorker`] |
 //! | choose where state is kept | [`store`] |
@@ -37,6 +38,7 @@ mod engine;
 mod failure;
 mod ingest;
 mod outlet;
+mod publish;
 mod timer;
 
 pub use codec::Codec;
@@ -54,6 +56,8 @@ pub use ingest::Ingest;
 pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 pub use pelton_statestore::fence::Counters;
 pub use pipeline::{IntoSteps, Pipeline, PipelineBuilder, PipelineError, RetryPolicy, Step};
+pub use publish::Publish;
+pub use publish::partition::Partitions;
 pub use sink::JsonLinesSink;
 pub use source::{CsvSource, JsonLinesSource};
 pub use state::{Bag, Combiner, Combining, List, Map, Migration, Set, Value};

@@ -6,6 +6,7 @@ use crate::codec::{Codec, CodecError, Raw};
 use crate::computation::Declaration;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::publish::{PublishedLog, partition};
 use crate::stream::{Stream, StreamType};
 use bytes::Bytes;
 use pelton_domain::{EventTime, Key};
@@ -54,6 +55,20 @@ impl<T: 'static> Outlet<T> {
         };
         let fused = vec![(Vec::new(), stream.name().to_owned())];
         Self { outputs: vec![stream.into()], fused, route: Arc::new(route) }
+    }
+
+    /// To the log of a published stream, each to that of its partition.
+    pub(crate) fn published<C: Codec<T>>(log: &PublishedLog) -> Self {
+        let (to, partitions) = (Arc::new(log.input()), log.partitions);
+        let outputs = vec![StreamType::from(&*to)];
+        let fused = vec![(vec!["publish"], to.name().to_owned())];
+        let route = move |value: T, key: Key, event_time, routed: &mut Vec<Routed>| {
+            let value = partition::encode(&key, C::encode(&value)?, event_time);
+            let key = partitions.key(partitions.of(&key));
+            routed.push(Routed { stream: to.clone(), key, event_time, value });
+            Ok(())
+        };
+        Self { outputs, fused, route: Arc::new(route) }
     }
 
     /// To all of these.

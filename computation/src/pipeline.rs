@@ -21,6 +21,9 @@ pub use graph::{Graph, PipelineError};
 pub(crate) use step::OUTSIDE_STREAM;
 pub use step::{ErasedStep, IntoSteps, RetryPolicy, Step, StepOptions};
 
+use crate::codec::Codec;
+use crate::publish::Publish;
+use crate::stream::Stream;
 use pelton_domain::Name;
 
 /// A checked pipeline, ready to run.
@@ -66,6 +69,12 @@ impl PipelineBuilder {
     pub fn with(mut self, steps: impl IntoSteps) -> Self {
         self.steps.extend(steps.into_steps());
         self
+    }
+
+    /// Clients may subscribe to `stream`, under `name`: [`Publish`] with its defaults.
+    #[must_use]
+    pub fn publish<T: 'static, C: Codec<T>>(self, name: impl Into<String>, stream: &Stream<T, C>) -> Self {
+        self.with(Publish::new(name, stream))
     }
 
     /// The computation `name`, which a store may know, is not part of the pipeline any more. Records that wait for it

@@ -29,6 +29,7 @@ mod pelton {
     package!(injector);
     package!(statestore);
     package!(store);
+    package!(subscribe);
     package!(worker);
 }
 
@@ -50,6 +51,11 @@ pub mod statestore {
 /// What Pelton keeps in its state store (`pelton/store/v1/store.proto`).
 pub mod store {
     pub use crate::pelton::store::v1::*;
+}
+
+/// What outside clients read (`pelton/subscribe/v1/subscribe.proto`).
+pub mod subscribe {
+    pub use crate::pelton::subscribe::v1::*;
 }
 
 /// What workers offer each other (`pelton/worker/v1/worker.proto`).

@@ -75,6 +75,7 @@ mod kind {
     pub(super) const OUTBOX: u8 = b'o';
     pub(super) const PARKED: u8 = b'p';
     pub(super) const DEAD_LETTER: u8 = b'x';
+    pub(super) const PUBLISHED: u8 = b'g';
     pub(super) const CATALOGUE: u8 = b'c';
     pub(super) const LEADER: u8 = b'l';
     pub(super) const SEQUENCER: u8 = b'q';
@@ -85,7 +86,7 @@ mod kind {
 }
 
 /// The kinds of keys that a computation has, with their names.
-pub const KINDS_OF_COMPUTATION: [(u8, &str); 7] = [
+pub const KINDS_OF_COMPUTATION: [(u8, &str); 8] = [
     (kind::FENCE, "fence"),
     (kind::STATE, "state"),
     (kind::TIMER, "timer"),
@@ -93,6 +94,7 @@ pub const KINDS_OF_COMPUTATION: [(u8, &str); 7] = [
     (kind::OUTBOX, "outbox"),
     (kind::PARKED, "parked"),
     (kind::DEAD_LETTER, "dead letter"),
+    (kind::PUBLISHED, "published"),
 ];
 
 /// A key that is not of the kind it was read as.

@@ -271,7 +271,8 @@ impl Rows {
         self.evict();
     }
 
-    /// Drops clean rows that were not touched since the hand last passed, until the limit is kept.
+    /// Drops clean rows that were not touched since the hand last passed, until the limit is kept; of rows that have
+    /// something uncommitted, what is clean: a key may be busy all the time, and have ever more entries.
     ///
     /// A second chance instead of strict recency: a row just written is no more likely to be read soon.
     fn evict(&mut self) {
@@ -282,7 +283,12 @@ impl Rows {
             }
             self.hand %= self.rows.len();
             let Some((key, row)) = self.rows.get_index_mut(self.hand) else { return };
-            if row.touched || row.dirty_entries > 0 || !row.cleared.is_empty() {
+            let pinned = row.dirty_entries > 0 || !row.cleared.is_empty();
+            if row.touched || pinned {
+                if !row.touched {
+                    let freed = row.drop_clean(key);
+                    self.bytes = self.bytes.saturating_sub(freed);
+                }
                 row.touched = false;
                 self.hand += 1;
                 continue;
@@ -301,6 +307,19 @@ impl Rows {
 }
 
 impl Row {
+    /// Forgets what the store has as well; the bytes that it took.
+    fn drop_clean(&mut self, key: &Key) -> usize {
+        let clean = self.entries.from(Bound::Unbounded).filter(|(_, slot)| slot.dirty == 0);
+        let clean: Vec<EntryKey> = clean.map(|(entry, _)| entry.clone()).collect();
+        let mut freed = 0;
+        for entry in clean {
+            if let Some(slot) = self.entries.remove(&entry) {
+                freed += size(key, &entry, slot.value.as_ref());
+            }
+        }
+        freed
+    }
+
     fn is_cleared(&self, entry: &EntryKey) -> bool {
         self.cleared.iter().any(|(namespace, cell, _)| *cell == entry.cell && *namespace == entry.namespace)
     }
@@ -399,6 +418,26 @@ mod tests {
         assert!(!rows.hides_store(&key, &Bytes::new(), 0));
         assert_eq!(rows.look_up(&key, &entry("a")), Known::No);
         assert_eq!(rows.look_up(&key, &entry("b")), Known::Yes(value("after")));
+    }
+
+    #[test]
+    fn i11_a_key_that_is_never_without_uncommitted_entries_keeps_no_more_than_these() {
+        let (mut rows, key) = (Rows::new(20_000), Key::from("busy"));
+        rows.put(&key, entry("0"), value("x"));
+        rows.keep();
+        let (_, mut sealed) = seal(&mut rows);
+        for i in 1..2_000u64 {
+            rows.put(&key, entry(&i.to_string()), value("x"));
+            rows.keep();
+            rows.committed(sealed);
+            assert!(rows.cached_bytes() <= 20_000, "{} after {i}", rows.cached_bytes());
+            assert_eq!(
+                rows.look_up(&key, &entry(&i.to_string())),
+                Known::Yes(value("x")),
+                "I2: not committed"
+            );
+            sealed = seal(&mut rows).1;
+        }
     }
 
     #[test]

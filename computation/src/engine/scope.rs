@@ -361,6 +361,18 @@ impl Scope {
         stored.map(|value| TimerEntry::decode(&value)).transpose().map_err(Failure::engine)
     }
 
+    /// Puts a record into the log of `key`. It is not cached: nothing in a call reads it.
+    pub(crate) fn publish(&mut self, key: &Key, offset: u64, record: Bytes) -> Result<(), Failure> {
+        let (size, limit) = (record.len(), self.limits.value_bytes_max);
+        if size > limit {
+            return Err(Failure::permanent(format!(
+                "a record to be published weighs {size} bytes, and the store takes at most {limit}"
+            )));
+        }
+        self.batch.write(Write::Put { key: self.keys.published(key, offset), value: record });
+        Ok(())
+    }
+
     /// Gives something up: an entry in the store, a count, and a record on the dead-letter stream.
     pub(crate) fn dead_letter(
         &mut self,

@@ -10,6 +10,7 @@
 //! | [`inspect`] | what can be asked from outside |
 //! | [`ingest`] | records from outside |
 //! | [`serving`], [`local_authority`] | the services of those two for whoever asks, and an engine's own |
+//! | [`subscribe`] | records to the outside |
 
 pub(crate) mod by_hand;
 mod control;
@@ -22,6 +23,7 @@ mod local_authority;
 mod open;
 mod serving;
 mod status;
+mod subscribe;
 
 pub use control::{PipelineFailed, ReshapeFailed};
 pub use dead_letters::{DeadLetterError, StoredDeadLetter};
@@ -42,6 +44,7 @@ use super::interval::IntervalOptions;
 use super::interval::load::LoadMeter;
 use super::interval::task::{Ended, IntervalTask, Request, Stopped};
 use super::interval::written::{WriteBudget, Written};
+use super::published::Grown;
 use super::recovery::{Recovery, id_floor};
 use super::router::{MailFault, Router};
 use super::streams::Streams;
@@ -104,6 +107,8 @@ struct Hosted {
     spec: Arc<ComputationSpec>,
     keys: ComputationKeys,
     step: ErasedStep,
+    /// Where it keeps the log of a published stream: news of that.
+    grown: Option<Grown>,
     running: Mutex<BTreeMap<KeyInterval, Running>>,
 }
 
@@ -165,7 +170,8 @@ impl Shared {
         let router = Router::new(Streams::new(bound.subscribers, &bound.specs), options.mail_fault.clone());
         let host = |(spec, step): (ComputationSpec, ErasedStep)| {
             let keys = keys.computation(spec.number);
-            (spec.number, Hosted { spec: Arc::new(spec), keys, step, running: Mutex::default() })
+            let grown = spec.options.publishes.map(Grown::new);
+            (spec.number, Hosted { spec: Arc::new(spec), keys, step, grown, running: Mutex::default() })
         };
         let computations = bound.specs.into_iter().zip(steps).map(host).collect();
         let failure = watch::Sender::new(None);
@@ -371,6 +377,8 @@ impl Shared {
             answers: Vec::new(),
             budget: WriteBudget::new(&hosted.spec.name),
             writing: Written::default(),
+            grown: hosted.grown.clone(),
+            publishing: Vec::new(),
             meter: LoadMeter::default(),
         })
     }

@@ -2,9 +2,10 @@
 
 use super::Flow;
 use super::keyed::Keyed;
-use crate::codec::{Codec, Postcard};
+use crate::codec::{Codec, Json, Postcard};
 use crate::outlet::Outlet;
 use crate::pipeline::IntoSteps;
+use crate::publish::PublishedLog;
 use crate::stream::Stream;
 use pelton_domain::Key;
 use serde::Serialize;
@@ -123,6 +124,18 @@ impl<'f, T: 'static> Records<'f, T> {
     /// Sends them on a stream, each under its key, for a step said by hand.
     pub fn send<C: Codec<T>>(&self, stream: &Stream<T, C>) -> &Self {
         (self.attach)(Outlet::to(stream));
+        self
+    }
+
+    /// Lets clients subscribe to them, under `name`, as lines of JSON: [`Publish`](crate::Publish) with its defaults,
+    /// which fuses into the step that produces them. Send them on a stream and publish that to choose otherwise.
+    pub fn publish(&self, name: &str) -> &Self
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let log = PublishedLog::new(name.to_owned());
+        self.flow.with(log.step());
+        (self.attach)(Outlet::published::<Json>(&log));
         self
     }
 

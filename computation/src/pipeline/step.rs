@@ -3,7 +3,9 @@
 use crate::codec::Codec;
 use crate::computation::{Computation, Declaration};
 use crate::engine::bundle::{Decoder, PerRecord, Processor};
+use crate::publish::partition::Partitions;
 use crate::stream::{Stream, StreamType};
+use bytes::Bytes;
 use pelton_domain::Key;
 use std::fmt;
 use std::sync::Arc;
@@ -70,6 +72,8 @@ pub struct StepOptions {
     pub start_keys: Vec<Key>,
     /// Its records come from outside of the pipeline too: see [`Ingest`](crate::Ingest).
     pub ingests: bool,
+    /// It keeps the log of a published stream, in so many partitions: see [`Publish`](crate::Publish).
+    pub publishes: Option<Partitions>,
 }
 
 impl Default for StepOptions {
@@ -84,6 +88,7 @@ impl Default for StepOptions {
             intervals: None,
             start_keys: Vec::new(),
             ingests: false,
+            publishes: None,
         }
     }
 }
@@ -182,6 +187,22 @@ impl<C: Computation> Step<C> {
     #[must_use]
     pub fn starts_with_key(mut self, key: impl Into<Key>) -> Self {
         self.options.start_keys.push(key.into());
+        self
+    }
+}
+
+impl<C: Computation<Input = Bytes>> Step<C> {
+    /// It reads `stream`, whose values stay as they are encoded.
+    #[must_use]
+    pub(crate) fn reads_encoded<T, K: Codec<T>>(mut self, stream: &Stream<T, K>) -> Self {
+        self.inputs.push((stream.into(), Arc::new(|bytes| Ok(bytes.clone()))));
+        self
+    }
+
+    /// It keeps the log of a published stream.
+    #[must_use]
+    pub(crate) fn publishes(mut self, partitions: Partitions) -> Self {
+        self.options.publishes = Some(partitions);
         self
     }
 }

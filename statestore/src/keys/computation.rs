@@ -284,6 +284,28 @@ impl ComputationKeys {
         self.read_numbered(encoded, kind::DEAD_LETTER, "dead letter")
     }
 
+    /// The record at `offset` of the log that `key` keeps of a published stream.
+    #[must_use]
+    pub fn published(&self, key: &Key, offset: u64) -> Bytes {
+        let mut out = self.of_key(kind::PUBLISHED, key, 8);
+        out.put_u64(offset);
+        out.freeze()
+    }
+
+    /// The records of the log of `key` from `first` to before `end`.
+    #[must_use]
+    pub fn published_between(&self, key: &Key, first: u64, end: u64) -> KeyRange {
+        KeyRange { start: self.published(key, first), end: self.published(key, end) }
+    }
+
+    /// Reads the key of a published record: key and offset.
+    ///
+    /// # Errors
+    /// [`MalformedKey`] where it is none.
+    pub fn read_published(&self, encoded: &Bytes) -> Result<(Key, u64), MalformedKey> {
+        self.read_numbered(encoded, kind::PUBLISHED, "published record")
+    }
+
     fn read_numbered(
         &self,
         encoded: &Bytes,

@@ -36,6 +36,7 @@ fn a_range_that_may_hold_a_fence_is_known() {
         keys().state_of_key(&key),
         keys().dedup_buckets(KeyPosition(0), 1, 9),
         keys().outbox_of(KeyPosition(u64::MAX)),
+        keys().published_between(&key, 0, u64::MAX),
         pipeline.assignments(3),
     ] {
         assert!(!may_hold_fences(&without), "{without:?}");
@@ -82,6 +83,9 @@ proptest! {
         let key = Key::from(key);
         prop_assert_eq!(keys().read_parked(&keys().parked(&key, a)).unwrap(), (key.clone(), a));
         prop_assert_eq!(keys().read_dead_letter(&keys().dead_letter(&key, a)).unwrap(), (key.clone(), a));
+        prop_assert_eq!(keys().read_published(&keys().published(&key, a)).unwrap(), (key.clone(), a));
+        prop_assert!(!keys().published_between(&key, 0, a).contains(&keys().published(&key, a)));
+        prop_assert_eq!(keys().published_between(&key, a, u64::MAX).contains(&keys().published(&key, b)), a <= b && b < u64::MAX);
         prop_assert_eq!(a.cmp(&b), keys().parked(&key, a).cmp(&keys().parked(&key, b)));
         let first = KeyPosition(first);
         let outbox = keys().outbox(first, CommitNumber(a), part);

@@ -8,6 +8,7 @@ use super::super::batch::SealedBatch;
 use super::super::bundle::{Bundle, Processor};
 use super::super::clock::ClockHandle;
 use super::super::outbox::Routes;
+use super::super::published::Grown;
 use super::super::router::{Mail, RouteTable, Router};
 use super::commit::Committed;
 use super::core::Core;
@@ -74,6 +75,10 @@ pub(crate) struct IntervalTask {
     pub(crate) budget: WriteBudget,
     /// What the commit under way writes.
     pub(crate) writing: Written,
+    /// Who is told of what its commits publish, where it keeps the log of a published stream.
+    pub(crate) grown: Option<Grown>,
+    /// What the commit under way publishes.
+    pub(crate) publishing: Vec<(usize, u64)>,
     pub(crate) meter: LoadMeter,
 }
 
@@ -174,6 +179,8 @@ impl IntervalTask {
         {
             let mut reign = self.reign.clone();
             self.writing = WriteBudget::of(&self.core.scope.keys, &writes, reign.fence_size_bytes());
+            self.publishing =
+                self.grown.as_ref().map_or(Vec::new(), |grown| grown.by(&self.core.scope.keys, &writes));
             *commit = Some(tokio::spawn(async move {
                 let result = reign.commit(writes, &update).await;
                 (reign, result)
@@ -276,6 +283,9 @@ impl IntervalTask {
 
     fn count(&self, batch: &SealedBatch) {
         metrics::counter!("pelton_commits_total").increment(1);
+        if let Some(grown) = &self.grown {
+            grown.grow(self.publishing.iter().copied());
+        }
         self.budget.committed(&self.writing, batch.records);
         self.status.update(&batch.update.counters);
     }

@@ -33,7 +33,7 @@ const HELLO_WAIT_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Outbound {
     pub(crate) process: Bytes,
     pub(super) worker: Worker,
-    pub(super) address: String,
+    pub(crate) address: String,
     queue: mpsc::UnboundedSender<(Party, Mail)>,
 }
 

@@ -9,6 +9,7 @@
 
 use super::ingest::IngestLimits;
 use super::serving::for_outside;
+use super::subscribe::{NewsService, SubscribeService};
 use super::{EngineOptions, PipelineFailed, Running, Shared, StartError, open};
 use crate::engine::authority::Authority;
 use crate::engine::channel::Party;
@@ -139,10 +140,24 @@ impl JoinedWorker {
         let (events, received) = mpsc::unbounded_channel();
         let (drain, drained) = watch::channel(false);
         let stop = CancellationToken::new();
+        // A worker that is drained hears nothing new: what it would say of streams grows old.
+        let drained_or_stopped = stop.child_token();
         let routes = for_outside(&shared, process_number, options.ingest, &stop)
-            .add_service(DeliveryService::server(identity.clone(), shared.router.clone()));
+            .add_service(DeliveryService::server(identity.clone(), shared.router.clone()))
+            .add_service(SubscribeService::server(
+                shared.clone(),
+                (identity.clone(), options.security.clone()),
+                drained_or_stopped.clone(),
+            ))
+            .add_service(NewsService::server(shared.clone(), identity.clone(), stop.clone()));
         let peers = Peers::new(identity, options.security, shared.router.clone());
-        let host = Host { shared: shared.clone(), session: session.clone(), peers, drain };
+        let host = Host {
+            shared: shared.clone(),
+            session: session.clone(),
+            peers,
+            drain,
+            subscriptions: drained_or_stopped,
+        };
         let serving = server.serve(routes, stop.clone());
         let failed = shared.clone();
         tokio::spawn(async move {
@@ -218,6 +233,8 @@ struct Host {
     session: Session,
     peers: Peers,
     drain: watch::Sender<bool>,
+    /// Ends them.
+    subscriptions: CancellationToken,
 }
 
 impl Host {
@@ -229,6 +246,7 @@ impl Host {
                 Event::Reshape { computation, old, new } => self.reshape(computation, old, new),
                 Event::Routes(routes) => self.learn(routes),
                 Event::Drained => {
+                    self.subscriptions.cancel();
                     self.drain.send_replace(true);
                 }
                 Event::Refused(reason) => self.shared.fail(reason),
