@@ -11,6 +11,7 @@
 //! | group records by time | [`window`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | take records from outside, over gRPC | [`Ingest`], [`client`] |
+//! | run again what was run, and compare | [`verify`] |
 //! | run on one machine | [`local`] |
 //! | give a program a command line; run on many machines | [`cli`], [`JoinedWorker`] |
 //! | choose where state is kept | [`store`] |
@@ -29,6 +30,7 @@ pub mod state;
 pub mod store;
 pub mod stream;
 pub mod testing;
+pub mod verify;
 pub mod window;
 
 mod computation;
@@ -37,6 +39,8 @@ mod engine;
 mod failure;
 mod ingest;
 mod outlet;
+mod pages;
+mod recording;
 mod timer;
 
 pub use codec::Codec;
@@ -54,6 +58,7 @@ pub use ingest::Ingest;
 pub use pelton_domain::{EventTime, Key, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 pub use pelton_statestore::fence::Counters;
 pub use pipeline::{IntoSteps, Pipeline, PipelineError, RetryPolicy, Step};
+pub use recording::{RecordingError, Retention};
 pub use sink::JsonLinesSink;
 pub use source::{CsvSource, JsonLinesSource};
 pub use state::{Bag, Combiner, Combining, List, Map, Migration, Set, Value};

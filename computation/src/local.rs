@@ -14,6 +14,7 @@ mod summary;
 
 pub use summary::{Outcome, Summary};
 
+use crate::engine::clock::ClockHandle;
 use crate::engine::worker::{Engine, EngineOptions, PipelineFailed, StartError};
 use crate::pipeline::Pipeline;
 use pelton_statestore::{OpenError, StoreHandle};
@@ -103,25 +104,9 @@ pub async fn run_on(
     let engine = Engine::start(pipeline, store, options.engine).await?;
     engine.started().await?;
     let (began, before) = (clock.now(), engine.recovered());
-    let mut reporter = Reporter::new(shown(options.progress), engine.name(), before.clone());
-    // One listener for the whole run, so that no signal falls between two turns.
-    let mut interrupt = std::pin::pin!(interrupted());
-    let outcome = loop {
-        tokio::select! {
-            finished = engine.finished() => {
-                finished?;
-                break Outcome::Finished;
-            }
-            () = &mut interrupt => break Outcome::Stopped,
-            () = tokio::time::sleep(reporter.interval()) => reporter.show(&engine.status(), clock.now()),
-        }
-    };
+    let outcome = watch(&engine, options.progress, &clock, engine.finished()).await?;
     let after = engine.status();
-    reporter.end();
-    tokio::select! {
-        () = engine.stop() => {}
-        () = interrupted() => return Err(RunError::Interrupted),
-    }
+    stop(engine).await?;
     let elapsed = clock.now().as_micros().saturating_sub(began.as_micros());
     Ok(Summary {
         outcome,
@@ -129,6 +114,36 @@ pub async fn run_on(
         after,
         elapsed: Duration::from_micros(u64::try_from(elapsed).unwrap_or(0)),
     })
+}
+
+/// Shows how far the engine is, until it is `finished` or Ctrl-C comes.
+pub(crate) async fn watch(
+    engine: &Engine,
+    progress: Progress,
+    clock: &ClockHandle,
+    finished: impl Future<Output = Result<(), PipelineFailed>>,
+) -> Result<Outcome, PipelineFailed> {
+    let mut reporter = Reporter::new(shown(progress), engine.name(), engine.recovered());
+    // One listener for the whole run, so that no signal falls between two turns.
+    let mut interrupt = std::pin::pin!(interrupted());
+    let mut finished = std::pin::pin!(finished);
+    let outcome = loop {
+        tokio::select! {
+            finished = &mut finished => break finished.map(|()| Outcome::Finished),
+            () = &mut interrupt => break Ok(Outcome::Stopped),
+            () = tokio::time::sleep(reporter.interval()) => reporter.show(&engine.status(), clock.now()),
+        }
+    };
+    reporter.end();
+    outcome
+}
+
+/// Stops the engine once what it has begun is committed, or at once where Ctrl-C comes.
+pub(crate) async fn stop(engine: Engine) -> Result<(), RunError> {
+    tokio::select! {
+        () = engine.stop() => Ok(()),
+        () = interrupted() => Err(RunError::Interrupted),
+    }
 }
 
 fn shown(progress: Progress) -> Progress {

@@ -3,15 +3,18 @@
 //! An id is an entry of the client's state that expires; the engine's sweep removes it. There is no timer for that,
 //! so that a finished stream has nothing left to wait for.
 
-use crate::codec::{Codec, Raw};
+use crate::codec::{Codec, Prost, Raw};
 use crate::computation::{Computation, Declaration, Input};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::state::Set;
+use crate::recording::Retention;
+use crate::recording::read::CELL;
+use crate::state::{List, Set};
 use crate::stream::Stream;
 use bytes::Bytes;
 use pelton_domain::{EventTime, Key};
 use pelton_proto::ingest::IngestRecord;
+use pelton_proto::store::Recorded;
 use std::time::Duration;
 
 pub(super) struct Append<T, C> {
@@ -19,21 +22,26 @@ pub(super) struct Append<T, C> {
     /// The same stream, for values that are encoded already.
     encoded: Stream<Bytes, Raw>,
     horizon: Duration,
+    retention: Option<Retention>,
 }
 
 impl<T, C> Append<T, C> {
-    pub(super) fn new(stream: Stream<T, C>, horizon: Duration) -> Self {
-        Self { encoded: Stream::named(stream.name()), stream, horizon }
+    pub(super) fn new(stream: Stream<T, C>, horizon: Duration, retention: Option<Retention>) -> Self {
+        Self { encoded: Stream::named(stream.name()), stream, horizon, retention }
     }
 
     const fn ids(&self) -> Set<Bytes, Raw> {
         Set::new("ids").expires_after(self.horizon)
     }
+
+    fn recording(&self) -> Option<List<Recorded, Prost>> {
+        self.retention.map(|retention| List::new(CELL).expires_after(retention.age_max()))
+    }
 }
 
 impl<T, C> Clone for Append<T, C> {
     fn clone(&self) -> Self {
-        Self::new(self.stream.clone(), self.horizon)
+        Self::new(self.stream.clone(), self.horizon, self.retention)
     }
 }
 
@@ -42,6 +50,9 @@ impl<T: 'static, C: Codec<T>> Computation for Append<T, C> {
 
     fn declare(&self, declaration: &mut Declaration) {
         declaration.cell(&self.ids()).output(&self.stream);
+        if let Some(recording) = self.recording() {
+            declaration.cell(&recording);
+        }
     }
 
     async fn process(&mut self, cx: &mut Context<'_>, input: Input<IngestRecord>) -> Result<(), Failure> {
@@ -57,6 +68,11 @@ impl<T: 'static, C: Codec<T>> Computation for Append<T, C> {
         if cx.input_watermark() == EventTime::MAX {
             let reason = "the stream is finished: nothing reads it any more";
             return cx.dead_letter(value, reason, event_time);
+        }
+        if let Some(recording) = self.recording() {
+            let arrived_at_us = cx.now().as_micros();
+            let (key, value, event_time_us) = (key.clone(), value.clone(), event_time.as_micros());
+            recording.push(cx, &Recorded { id, key, value, event_time_us, arrived_at_us })?;
         }
         cx.emit(&self.encoded, Key::new(key), event_time, &value)
     }
