@@ -42,7 +42,7 @@ mod worker;
 pub use pelton_transport::config;
 pub use pelton_transport::config::{ConfigError, parse};
 pub use recordings::{RecordingsArgs, RecordingsError, recordings};
-pub use replay::{ReplayArgs, ReplayError, replay};
+pub use replay::{ReplayArgs, ReplayError, replay, replay_from};
 pub use time::When;
 pub use verify::{VerifyArgs, verify};
 pub use worker::{WorkerArgs, WorkerError, worker};

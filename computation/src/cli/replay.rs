@@ -8,7 +8,7 @@ use crate::recording::replay::{NAME_BYTES_MAX, Plan, Range, ReplayTime, SendErro
 use crate::recording::{RecordedStream, RecordingError, recorded_streams};
 use clap::Args;
 use pelton_domain::ProcessingTime;
-use pelton_statestore::OpenError;
+use pelton_statestore::{OpenError, StoreHandle};
 use pelton_transport::config::{SecurityArgs, SecurityArgsError};
 
 /// The arguments of `replay`.
@@ -105,7 +105,19 @@ pub enum ReplayError {
 /// [`ReplayError`].
 pub async fn replay(pipeline: &Pipeline, arguments: &ReplayArgs) -> Result<(), ReplayError> {
     let store = crate::store::open_secured(&arguments.store, &arguments.security.security()?).await?;
-    let (now, mut streams) = (WallClock.now(), recorded_streams(pipeline, &store).await?);
+    replay_from(pipeline, &store, arguments).await
+}
+
+/// As [`replay`], from a store that is open already.
+///
+/// # Errors
+/// [`ReplayError`].
+pub async fn replay_from(
+    pipeline: &Pipeline,
+    store: &StoreHandle,
+    arguments: &ReplayArgs,
+) -> Result<(), ReplayError> {
+    let (now, mut streams) = (WallClock.now(), recorded_streams(pipeline, store).await?);
     let Some(at) = streams.iter().position(|known| known.name == arguments.stream) else {
         let known: Vec<_> = streams.iter().map(|known| known.name.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

@@ -210,3 +210,84 @@ fn decode(client: &Key, value: &Bytes) -> Result<store::Recorded, RecordingError
     let decoded: Result<store::Recorded, Malformed> = convert::decode("recorded record", &envelope.payload);
     decoded.map_err(|error| fail(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{CellKind, CellSpec};
+    use pelton_domain::Name;
+    use pelton_proto::Message;
+    use pelton_statestore::memory::Memory;
+    use pelton_statestore::{Commit, PipelineKeys, Write};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const KEPT: CellSpec =
+        CellSpec { expires_after: Some(Duration::from_secs(60)), ..CellSpec::new(CELL, CellKind::List) };
+
+    /// A recording of records that came from these clients, in these milliseconds.
+    async fn recorded(came: &BTreeSet<(u64, u8)>) -> Recording {
+        let store: StoreHandle = Arc::new(Memory::new());
+        let keys = PipelineKeys::new(&Name::new("p").unwrap()).computation(1);
+        let put = |&(ms, client): &(u64, u8)| {
+            let arrived_at_us = i64::try_from(ms * 1000).unwrap();
+            let record = store::Recorded { arrived_at_us, ..store::Recorded::default() };
+            let now = ProcessingTime::from_micros(arrived_at_us);
+            let value = Envelope::seal(&KEPT, now, &record.encode_to_vec());
+            let place = [&(ms << 16).to_be_bytes()[..], &[0; 8]].concat();
+            let key = keys.state(&Key::from(vec![client]), b"", CELL.as_bytes(), &place);
+            Write::Put { key, value }
+        };
+        // Ids that are remembered are of the same keys.
+        let id = |&(_, client): &(u64, u8)| {
+            let key = keys.state(&Key::from(vec![client]), b"", b"ids", b"x");
+            Write::Put { key, value: Bytes::from_static(&[0]) }
+        };
+        let writes = came.iter().map(put).chain(came.iter().map(id)).collect();
+        store.commit(Commit { preconditions: vec![], writes }).await.unwrap();
+        Recording::of(&store, keys)
+    }
+
+    async fn read(mut merged: Merged) -> Vec<(Place, (u64, u8))> {
+        let mut all = Vec::new();
+        while let Some(entry) = merged.take().await.unwrap() {
+            let ms = u64::try_from(entry.record.arrived_at_us / 1000).unwrap();
+            all.push((entry.place, (ms, entry.client.as_bytes()[0])));
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn all_that_came_is_read_in_its_order_from_any_time_and_behind_any_record(
+            came in proptest::collection::btree_set((1u64..30, 0u8..4), 0..40),
+            from in 0u64..32,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let recording = recorded(&came).await;
+                let all = read(recording.open(None, None).await.unwrap()).await;
+                assert!(all.iter().map(|(_, came)| came).eq(&came), "{all:?}");
+                let time = ProcessingTime::from_micros(i64::try_from(from * 1000).unwrap());
+                let later = read(recording.open(Some(time), None).await.unwrap()).await;
+                assert!(later.iter().map(|(_, came)| came).eq(came.iter().filter(|(ms, _)| *ms >= from)));
+                for (at, (place, _)) in all.iter().enumerate() {
+                    let rest = read(recording.open(None, Some(place)).await.unwrap()).await;
+                    assert_eq!(rest, all[at + 1..]);
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_entry_is_told_with_its_client() {
+        let recording = recorded(&BTreeSet::from([(5, b'c')])).await;
+        let key = recording.keys.state(&Key::from("c"), b"", CELL.as_bytes(), &[0, 0, 0, 0, 0, 4]);
+        let writes = vec![Write::Put { key, value: Bytes::new() }];
+        recording.store.commit(Commit { preconditions: vec![], writes }).await.unwrap();
+        let error = recording.open(None, None).await.unwrap_err().to_string();
+        assert!(error.contains("client c") && error.contains("damaged"), "{error}");
+    }
+}

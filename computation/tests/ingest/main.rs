@@ -8,6 +8,7 @@
 )]
 
 mod pipeline;
+mod recorded;
 mod services;
 
 use pelton::client::{IngestClient, IngestError, NewRecord};

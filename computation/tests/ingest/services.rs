@@ -41,6 +41,7 @@ pub(crate) struct Services {
     injector: String,
     workers: Vec<(Option<Runtime>, String)>,
     book: Book,
+    pub(crate) store: StoreHandle,
 }
 
 impl Services {
@@ -48,15 +49,19 @@ impl Services {
         let store: StoreHandle = Arc::new(Memory::new());
         let (runtime, book) = (runtime(), Book::default());
         let injector = runtime.block_on(injector(store.clone()));
-        let worker = |at: usize| {
-            let (own, options) = (self::runtime(), options(at, &injector));
-            let started = own.block_on(JoinedWorker::start(pipeline(&book), store.clone(), options)).unwrap();
-            let address = started.address().to_string();
-            own.spawn(async move { started.ended().await });
-            (Some(own), address)
-        };
-        let workers = (0..workers).map(worker).collect();
-        Self { runtime, injector, workers, book }
+        let mut services = Self { runtime, injector, workers: Vec::new(), book, store };
+        (0..workers).for_each(|_| services.start_worker());
+        services
+    }
+
+    /// Starts one more worker.
+    pub(crate) fn start_worker(&mut self) {
+        let (own, options) = (runtime(), options(self.workers.len(), &self.injector));
+        let starting = JoinedWorker::start(pipeline(&self.book), self.store.clone(), options);
+        let started = own.block_on(starting).unwrap();
+        let address = started.address().to_string();
+        own.spawn(async move { started.ended().await });
+        self.workers.push((Some(own), address));
     }
 
     pub(crate) fn addresses(&self) -> Vec<String> {
