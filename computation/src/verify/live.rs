@@ -128,11 +128,10 @@ impl Live {
     /// The computations that have dropped records as late: how many here, and in the shadow.
     pub(super) async fn late(&self, shadow: &InStore) -> Result<Vec<(String, u64, u64)>, VerifyError> {
         let mut late = Vec::new();
-        let fences = shadow.fences().await?;
+        let totals = shadow.totals().await?;
         for node in &self.pipeline.catalogue.graph {
-            let number = shadow.number(&node.name);
-            let of = fences.iter().filter(|(computation, _)| Some(*computation) == number);
-            let there: u64 = of.map(|(_, fence)| fence.counters.late_dropped).sum();
+            let there = shadow.number(&node.name).and_then(|number| totals.get(&number));
+            let there = there.map_or(0, |totals| totals.late_dropped);
             let here = self.settled.totals(node.computation).late_dropped;
             if here + there > 0 {
                 late.push((node.name.clone(), here, there));

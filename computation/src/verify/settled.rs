@@ -4,7 +4,9 @@
 //! watermark of what has no producers is as it was announced; from there it is worked out downstream as intervals do
 //! it (I7): the minimum of the input and of what timers hold. Settled means that nothing is parked or unacknowledged,
 //! that no timer of event time is due under these watermarks, and that nothing was committed while this was looked at.
-//! The last is said by the fences (I1): they are read before and after. Productions that are acknowledged stay in the
+//! The last is said by the totals in the fences: they are read before and after, and whatever changes state or output
+//! is counted there in its own commit. Commits that only remove what is acknowledged or forgotten count nothing.
+//! Productions that are acknowledged stay in the
 //! store until a commit removes them: of a computation whose watermark is at plus infinity none waits any more.
 
 use super::VerifyError;
@@ -13,7 +15,7 @@ use crate::pages::{self, Pages};
 use bytes::Bytes;
 use pelton_domain::{EventTime, Key, KeyInterval};
 use pelton_proto::{convert, store};
-use pelton_statestore::fence::{Counters, Fence, read_fences};
+use pelton_statestore::fence::{Counters, read_fences};
 use pelton_statestore::keys::TimeDomain;
 use pelton_statestore::{ComputationKeys, KeyRange, PipelineKeys, StoreHandle};
 use std::collections::BTreeMap;
@@ -26,11 +28,14 @@ pub(super) struct InStore {
     pub(super) catalogue: store::Catalogue,
 }
 
+/// What computations have done, by their numbers.
+pub(super) type Totals = BTreeMap<u32, Counters>;
+
 /// What was found at an instant at which nothing was under way.
 #[derive(Clone, Debug)]
 pub(super) struct Settled {
-    /// Every fence as it was.
-    fences: Vec<(u32, Fence)>,
+    /// What had been done, by the number of the computation.
+    totals: Totals,
     /// The watermarks, by the number of the computation.
     watermarks: BTreeMap<u32, EventTime>,
 }
@@ -93,15 +98,17 @@ impl InStore {
         self.catalogue.streams.iter().map(|stream| (stream.number, stream.name.clone())).collect()
     }
 
-    /// Every fence of the pipeline.
-    pub(super) async fn fences(&self) -> Result<Vec<(u32, Fence)>, VerifyError> {
-        let mut all = Vec::new();
+    /// What all intervals of each computation have done so far, duplicates apart: they change nothing.
+    pub(super) async fn totals(&self) -> Result<Totals, VerifyError> {
+        let mut totals = Totals::new();
         for node in &self.catalogue.graph {
-            let keys = self.keys.computation(node.computation);
-            let fences = read_fences(&self.store, &keys).await?;
-            all.extend(fences.into_iter().map(|fence| (node.computation, fence)));
+            let of: &mut Counters = totals.entry(node.computation).or_default();
+            for fence in read_fences(&self.store, &self.keys.computation(node.computation)).await? {
+                of.add(&fence.counters);
+            }
+            of.duplicates = 0;
         }
-        Ok(all)
+        Ok(totals)
     }
 
     /// Looks whether it has settled. `left` says it of each computation.
@@ -109,7 +116,7 @@ impl InStore {
         &self,
         left: &(dyn Fn(&str) -> Left + Sync),
     ) -> Result<Result<Settled, Unsettled>, VerifyError> {
-        let fences = self.fences().await?;
+        let totals = self.totals().await?;
         let mut watermarks = BTreeMap::new();
         // Producers come first, so what one has handed on is found at its consumer.
         for node in &self.catalogue.graph {
@@ -122,8 +129,8 @@ impl InStore {
                 Err(unsettled) => return Ok(Err(unsettled)),
             };
         }
-        let still = self.fences().await? == fences;
-        Ok(if still { Ok(Settled { fences, watermarks }) } else { Err(Unsettled::Running) })
+        let still = self.totals().await? == totals;
+        Ok(if still { Ok(Settled { totals, watermarks }) } else { Err(Unsettled::Running) })
     }
 
     /// The low watermark that the injector has announced of a computation.
@@ -142,17 +149,14 @@ impl Settled {
         self.watermarks.get(&computation).copied().unwrap_or(EventTime::MIN)
     }
 
-    /// Whether nothing has been committed since.
+    /// Whether nothing has been done since.
     pub(super) async fn still(&self, pipeline: &InStore) -> Result<bool, VerifyError> {
-        Ok(pipeline.fences().await? == self.fences)
+        Ok(pipeline.totals().await? == self.totals)
     }
 
-    /// What all intervals of a computation have done so far.
+    /// What all intervals of a computation had done.
     pub(super) fn totals(&self, computation: u32) -> Counters {
-        let mut totals = Counters::default();
-        let of = self.fences.iter().filter(|(number, _)| *number == computation);
-        of.for_each(|(_, fence)| totals.add(&fence.counters));
-        totals
+        self.totals.get(&computation).copied().unwrap_or_default()
     }
 }
 

@@ -133,7 +133,8 @@ struct Line {
 
 fn replay(services: &Services, name: &str, from: ProcessingTime, more: &[&str]) -> Result<(), ReplayError> {
     let (workers, from) = (services.addresses().join(","), from.to_string());
-    let words = ["replay", "orders", "--store", "memory:", "--workers", &workers, "--name", name, "--from", &from];
+    let words =
+        ["replay", "orders", "--store", "memory:", "--workers", &workers, "--name", name, "--from", &from];
     let arguments = Line::parse_from(words.iter().chain(more)).replay;
     services.block_on(replay_from(&pipeline(&Book::default()), &services.store, &arguments))
 }
