@@ -23,17 +23,28 @@
 //! | `run` | the whole pipeline in this process |
 //! | `worker` | joins the pipeline that an injector leads, and runs what it is assigned |
 //! | `graph` | the computations and streams, in words or as a Mermaid flowchart |
+//! | `verify` | runs the pipeline once more beside itself, and compares ([`verify`](crate::verify)) |
+//! | `recordings` | what is recorded of streams from outside |
+//! | `replay` | sends a recording into the live pipeline again |
 //!
 //! Every option can also stand in a file, `--config FILE`, or in the environment, as `PELTON_` and its name; flags
 //! win over the environment, and that over the file.
 //!
 //! Exit codes: 0 when it is done, drained or printed; 1 for an error; 2 for a wrong command line; 130 when Ctrl-C
-//! stopped a `run`.
+//! stopped a `run`. `verify` ends with 0 where nothing differs, 1 where something does, and 2 for an error.
 
+mod recordings;
+mod replay;
+mod time;
+mod verify;
 mod worker;
 
 pub use pelton_transport::config;
 pub use pelton_transport::config::{ConfigError, parse};
+pub use recordings::{RecordingsArgs, RecordingsError, recordings};
+pub use replay::{ReplayArgs, ReplayError, replay, replay_from};
+pub use time::When;
+pub use verify::{VerifyArgs, verify};
 pub use worker::{WorkerArgs, WorkerError, worker};
 
 use crate::engine::worker::IngestLimits;
@@ -58,6 +69,12 @@ pub enum Command {
     Worker(Box<WorkerArgs>),
     /// Show the computations and streams.
     Graph(GraphArgs),
+    /// Run the pipeline once more beside itself, and compare state and output with what it has left.
+    Verify(Box<VerifyArgs>),
+    /// Show what is recorded of streams from outside.
+    Recordings(Box<RecordingsArgs>),
+    /// Send recorded records of a stream into the running pipeline again, as new ones.
+    Replay(Box<ReplayArgs>),
 }
 
 /// The arguments of `run`.
@@ -167,6 +184,15 @@ pub async fn perform(pipeline: Pipeline, command: Command) -> Result<ExitCode, B
                 GraphFormat::Text => print!("{}", graph.to_text()),
                 GraphFormat::Mermaid => print!("{}", graph.to_mermaid()),
             }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Verify(arguments) => Ok(verify(pipeline, &arguments).await),
+        Command::Recordings(arguments) => {
+            recordings(&pipeline, &arguments).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Replay(arguments) => {
+            replay(&pipeline, &arguments).await?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -110,6 +110,11 @@ impl<'a> Context<'a> {
         self.scope.produce(&self.key, self.call.upstream, stream, key.into(), event_time, C::encode(value)?)
     }
 
+    /// Fails as [`Self::emit`] would for a record under `key` that no store takes.
+    pub(crate) fn check_production(&self, key: &Key, value: &Bytes) -> Result<(), Failure> {
+        self.scope.check_production(&self.key, key, value).map(drop)
+    }
+
     /// Sets a timer; the same tag in the same domain is replaced (I8).
     ///
     /// # Errors

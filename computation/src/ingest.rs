@@ -21,11 +21,14 @@ pub(crate) mod clock;
 mod tests;
 
 use crate::codec::{Codec, Postcard, Prost};
-use crate::pipeline::{ErasedStep, IntoSteps, RetryPolicy, Step};
+use crate::pipeline::{ErasedStep, Ingested, IntoSteps, RetryPolicy, Role, Step};
+use crate::recording::Retention;
+use crate::recording::play::{self, Play, Played};
 use crate::stream::Stream;
 use append::Append;
 pub(crate) use append::IDS;
 use clock::ArrivalClock;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A stream whose records come from outside, through the gRPC service `pelton.ingest.v1.Ingest` of any worker.
@@ -49,6 +52,7 @@ pub struct Ingest<T, C = Postcard> {
     horizon: Duration,
     disorder: Duration,
     intervals: Option<u32>,
+    retention: Option<Retention>,
 }
 
 impl<T, C> std::fmt::Debug for Ingest<T, C> {
@@ -65,6 +69,7 @@ impl<T, C: Codec<T>> Ingest<T, C> {
             horizon: Duration::from_secs(24 * 3600),
             disorder: Duration::from_secs(10),
             intervals: None,
+            retention: None,
         }
     }
 
@@ -82,6 +87,13 @@ impl<T, C: Codec<T>> Ingest<T, C> {
         self
     }
 
+    /// Keeps what came for `retention`, in the commit that appends it, so that it can be played again: to verify the
+    /// pipeline ([`verify`](crate::verify)), or into it. It costs a write of each record. Off by default.
+    pub fn record(mut self, retention: Retention) -> Self {
+        self.retention = Some(retention);
+        self
+    }
+
     /// Into how many intervals the clients are cut when a store first sees the stream.
     pub fn intervals(mut self, count: u32) -> Self {
         self.intervals = Some(count);
@@ -95,13 +107,30 @@ impl<T: 'static, C: Codec<T>> IntoSteps for Ingest<T, C> {
         let ticks = Stream::named(clock_name(name));
         let clock = Step::new(clock_name(name), ArrivalClock::new(ticks.clone(), self.disorder));
         let clock = clock.starts_with_key(clock::KEY).intervals(1).without_dedup().retry(patient());
-        let append = Step::new(append_name(name), Append::new(self.stream.clone(), self.horizon));
+        let clock = clock.role(Role::Clock);
+        let append = Append::new(self.stream.clone(), self.horizon, self.retention);
+        let append = Step::new(append_name(name), append).role(Role::Ingest(self.ingested()));
         let append = append.reads::<Prost>(&ticks).without_dedup().retry(patient());
         let append = match self.intervals {
             Some(count) => append.intervals(count),
             None => append,
         };
         (clock.ingests::<Prost>(), append.ingests::<Prost>()).into_steps()
+    }
+}
+
+impl<T: 'static, C: Codec<T>> Ingest<T, C> {
+    /// What takes the place of both computations where a recording is played.
+    fn ingested(&self) -> Ingested {
+        let (stream, disorder) = (self.stream.clone(), self.disorder);
+        let play = move |played: Played| {
+            let play = Play::new(stream.clone(), disorder, played);
+            let step = Step::new(append_name(stream.name()), play).role(Role::Source);
+            let step = step.starts_with_key(play::KEY).intervals(1).retry(patient());
+            // The first reading looks for every client.
+            step.deadline(Duration::from_secs(3600)).into_steps()
+        };
+        Ingested { stream: self.stream.name().to_owned(), retention: self.retention, play: Arc::new(play) }
     }
 }
 

@@ -12,6 +12,7 @@
 //! | read and write files | [`source`], [`sink`] |
 //! | take records from outside, over gRPC | [`Ingest`], [`client`] |
 //! | give records to the outside, over gRPC | [`Publish`], [`client`] |
+//! | run again what was run, and compare | [`verify`] |
 //! | run on one machine | [`local`] |
 //! | give a program a command line; run on many machines | [`cli`], [`JoinedWorker`] |
 //! | choose where state is kept | [`store`] |
@@ -30,6 +31,7 @@ pub mod state;
 pub mod store;
 pub mod stream;
 pub mod testing;
+pub mod verify;
 pub mod window;
 
 mod computation;
@@ -38,7 +40,9 @@ mod engine;
 mod failure;
 mod ingest;
 mod outlet;
+mod pages;
 mod publish;
+mod recording;
 mod timer;
 
 pub use codec::Codec;
@@ -58,6 +62,7 @@ pub use pelton_statestore::fence::Counters;
 pub use pipeline::{IntoSteps, Pipeline, PipelineBuilder, PipelineError, RetryPolicy, Step};
 pub use publish::Publish;
 pub use publish::partition::Partitions;
+pub use recording::{RecordingError, Retention};
 pub use sink::JsonLinesSink;
 pub use source::{CsvSource, JsonLinesSource};
 pub use state::{Bag, Combiner, Combining, List, Map, Migration, Set, Value};

@@ -15,6 +15,7 @@ mod summary;
 
 pub use summary::{Outcome, Summary};
 
+use crate::engine::clock::ClockHandle;
 use crate::engine::worker::{Engine, EngineOptions, IngestLimits, Listening, PipelineFailed, StartError};
 use crate::pipeline::Pipeline;
 use pelton_statestore::{OpenError, StoreHandle};
@@ -121,28 +122,10 @@ pub async fn run_on(
         None => None,
     };
     let (began, before) = (clock.now(), engine.recovered());
-    let mut reporter = Reporter::new(shown(options.progress), engine.name(), before.clone());
-    if let Some(listening) = &listening {
-        reporter.say(&format!("listens at {}", listening.address()));
-    }
-    // One listener for the whole run, so that no signal falls between two turns.
-    let mut interrupt = std::pin::pin!(interrupted());
-    let outcome = loop {
-        tokio::select! {
-            finished = engine.finished() => {
-                finished?;
-                break Outcome::Finished;
-            }
-            () = &mut interrupt => break Outcome::Stopped,
-            () = tokio::time::sleep(reporter.interval()) => reporter.show(&engine.status(), clock.now()),
-        }
-    };
+    let said = listening.as_ref().map(|listening| format!("listens at {}", listening.address()));
+    let outcome = watch(&engine, (options.progress, said), &clock, engine.finished()).await?;
     let after = engine.status();
-    reporter.end();
-    tokio::select! {
-        () = end(listening, engine) => {}
-        () = interrupted() => return Err(RunError::Interrupted),
-    }
+    stop(listening, engine).await?;
     let elapsed = clock.now().as_micros().saturating_sub(began.as_micros());
     Ok(Summary {
         outcome,
@@ -152,12 +135,43 @@ pub async fn run_on(
     })
 }
 
-/// Nobody is answered any more, then what has begun is committed.
-async fn end(listening: Option<Listening>, engine: Engine) {
-    if let Some(listening) = listening {
-        listening.stop().await;
+/// Shows what is `said`, and how far the engine is, until it is `finished` or Ctrl-C comes.
+pub(crate) async fn watch(
+    engine: &Engine,
+    (progress, said): (Progress, Option<String>),
+    clock: &ClockHandle,
+    finished: impl Future<Output = Result<(), PipelineFailed>>,
+) -> Result<Outcome, PipelineFailed> {
+    let mut reporter = Reporter::new(shown(progress), engine.name(), engine.recovered());
+    if let Some(said) = said {
+        reporter.say(&said);
     }
-    engine.stop().await;
+    // One listener for the whole run, so that no signal falls between two turns.
+    let mut interrupt = std::pin::pin!(interrupted());
+    let mut finished = std::pin::pin!(finished);
+    let outcome = loop {
+        tokio::select! {
+            finished = &mut finished => break finished.map(|()| Outcome::Finished),
+            () = &mut interrupt => break Ok(Outcome::Stopped),
+            () = tokio::time::sleep(reporter.interval()) => reporter.show(&engine.status(), clock.now()),
+        }
+    };
+    reporter.end();
+    outcome
+}
+
+/// Nobody is answered any more; then what has begun is committed, or the engine ends at once where Ctrl-C comes.
+pub(crate) async fn stop(listening: Option<Listening>, engine: Engine) -> Result<(), RunError> {
+    let ending = async {
+        if let Some(listening) = listening {
+            listening.stop().await;
+        }
+        engine.stop().await;
+    };
+    tokio::select! {
+        () = ending => Ok(()),
+        () = interrupted() => Err(RunError::Interrupted),
+    }
 }
 
 fn shown(progress: Progress) -> Progress {

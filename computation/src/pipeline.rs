@@ -6,18 +6,21 @@
 //! | `graph` | the checks, and the graph in words and as Mermaid |
 //! | `changes` | computations that were removed or renamed |
 //! | `replaced` | graphs that a newer one has replaced |
+//! | `role` | what a step is to a run beside the pipeline |
 //! | `catalogue` | the numbers that a store gives to names, and what may change between two runs |
 
 mod catalogue;
 mod changes;
 mod graph;
 pub(crate) mod replaced;
+mod role;
 mod step;
 
 pub use catalogue::CatalogueError;
 pub(crate) use catalogue::{Bound, ComputationSpec};
 pub(crate) use changes::Changes;
 pub use graph::{Graph, PipelineError};
+pub(crate) use role::{Ingested, Kept, Role};
 pub(crate) use step::OUTSIDE_STREAM;
 pub use step::{ErasedStep, IntoSteps, RetryPolicy, Step, StepOptions};
 

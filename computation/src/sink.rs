@@ -31,6 +31,7 @@
 //!    had already written could cut that: the successor would see it by 8.
 
 mod format;
+pub(crate) mod kept;
 mod ledger;
 mod lines;
 mod target;

@@ -81,6 +81,7 @@ mod kind {
     pub(super) const SEQUENCER: u8 = b'q';
     pub(super) const ANNOUNCED: u8 = b'j';
     pub(super) const ASSIGNMENT: u8 = b'a';
+    pub(super) const SHADOW: u8 = b'v';
     /// The kinds that fence a writer out.
     pub(super) const FENCES: [u8; 2] = [FENCE, LEADER];
 }
@@ -131,6 +132,12 @@ impl PipelineKeys {
     #[must_use]
     pub fn catalogue(&self) -> Bytes {
         self.own(kind::CATALOGUE).freeze()
+    }
+
+    /// What says that the pipeline is the shadow of another.
+    #[must_use]
+    pub fn shadow(&self) -> Bytes {
+        self.own(kind::SHADOW).freeze()
     }
 
     /// The injector's own fence.

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
-use pelton::cli::{GraphArgs, WorkerArgs};
+use pelton::cli::{GraphArgs, VerifyArgs, WorkerArgs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Worker(Box<WorkerArgs>),
     /// Show the computations and streams.
     Graph(GraphArgs),
+    /// Run everything once more beside itself, and compare state and lines with what earlier runs have left.
+    Verify(Box<VerifyArgs>),
 }
 
 impl Arguments {

@@ -76,6 +76,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode> {
     let command = arguments.command.clone().map(|command| match command {
         Command::Worker(arguments) => cli::Command::Worker(arguments),
         Command::Graph(arguments) => cli::Command::Graph(arguments),
+        Command::Verify(arguments) => cli::Command::Verify(arguments),
     });
     if let Some(command) = command {
         return cli::perform(pipeline, command).await.map_err(anyhow::Error::from_boxed);

@@ -309,16 +309,7 @@ impl Scope {
         event_time: EventTime,
         value: Bytes,
     ) -> Result<(), Failure> {
-        let size = key.as_bytes().len() + value.len() + producer.as_bytes().len();
-        let size_max = record_bytes_max(&self.limits);
-        if key.as_bytes().len() > Key::LENGTH_MAX || size > size_max {
-            return Err(Failure::permanent(format!(
-                "a production weighs {size} bytes with a key of {} bytes; at most {} and {} are allowed",
-                key.as_bytes().len(),
-                size_max,
-                Key::LENGTH_MAX,
-            )));
-        }
+        let size = self.check_production(producer, &key, &value)?;
         self.weigh(size + PRODUCTION_OVERHEAD_BYTES)?;
         // What no upstream would repeat is always strong: productions of timers, and of records that were parked.
         let weak = upstream.filter(|_| self.spec.options.weak);
@@ -335,6 +326,26 @@ impl Scope {
             None => self.batch.productions.push(production),
         }
         Ok(())
+    }
+
+    /// What a production weighs; an error where no store takes it.
+    pub(crate) fn check_production(
+        &self,
+        producer: &Key,
+        key: &Key,
+        value: &Bytes,
+    ) -> Result<usize, Failure> {
+        let size = key.as_bytes().len() + value.len() + producer.as_bytes().len();
+        let size_max = record_bytes_max(&self.limits);
+        if key.as_bytes().len() > Key::LENGTH_MAX || size > size_max {
+            return Err(Failure::permanent(format!(
+                "a production weighs {size} bytes with a key of {} bytes; at most {} and {} are allowed",
+                key.as_bytes().len(),
+                size_max,
+                Key::LENGTH_MAX,
+            )));
+        }
+        Ok(size)
     }
 
     /// Sets or clears a timer.

@@ -1,5 +1,6 @@
 //! One computation of a pipeline, with its inputs and options.
 
+use super::role::Role;
 use crate::codec::Codec;
 use crate::computation::{Computation, Declaration};
 use crate::engine::bundle::{Decoder, PerRecord, Processor};
@@ -100,6 +101,7 @@ pub struct Step<C: Computation> {
     inputs: Vec<(StreamType, Decoder<C::Input>)>,
     outside: Option<Decoder<C::Input>>,
     options: StepOptions,
+    role: Role,
 }
 
 impl<C: Computation> Step<C> {
@@ -107,7 +109,7 @@ impl<C: Computation> Step<C> {
     #[must_use]
     pub fn new(name: impl Into<String>, computation: C) -> Self {
         let options = StepOptions::default();
-        Self { name: name.into(), computation, inputs: Vec::new(), outside: None, options }
+        Self { name: name.into(), computation, inputs: Vec::new(), outside: None, options, role: Role::Own }
     }
 
     /// It reads `stream`.
@@ -133,6 +135,13 @@ impl<C: Computation> Step<C> {
     pub(crate) fn ingests<K: Codec<C::Input>>(mut self) -> Self {
         self.outside = Some(Arc::new(|bytes| K::decode(bytes)));
         self.options.ingests = true;
+        self
+    }
+
+    /// What it is to a run beside the pipeline.
+    #[must_use]
+    pub(crate) fn role(mut self, role: Role) -> Self {
+        self.role = role;
         self
     }
 
@@ -223,6 +232,7 @@ pub struct ErasedStep {
     pub(crate) declaration: Declaration,
     pub(crate) options: StepOptions,
     pub(crate) make: MakeProcessor,
+    pub(crate) role: Role,
 }
 
 impl fmt::Debug for ErasedStep {
@@ -249,7 +259,8 @@ impl<C: Computation + Sync> IntoSteps for Step<C> {
             let decoders = decoders.chain(outside.clone()).collect();
             Box::new(PerRecord::new(computation.clone(), decoders, deadline))
         };
-        vec![ErasedStep { name: self.name, inputs, declaration, options: self.options, make: Arc::new(make) }]
+        let (name, options, role) = (self.name, self.options, self.role);
+        vec![ErasedStep { name, inputs, declaration, options, make: Arc::new(make), role }]
     }
 }
 

@@ -37,8 +37,14 @@ impl<T: Serialize + Send + 'static> Computation for Format<T> {
     }
 
     async fn process(&mut self, cx: &mut Context<'_>, input: Input<T>) -> Result<(), Failure> {
-        let mut line = serde_json::to_vec(&input.value).map_err(Failure::permanent)?;
-        line.push(b'\n');
-        cx.emit(&self.lines, self.target.clone(), input.event_time, &Bytes::from(line))
+        let line = line_of(&input.value)?;
+        cx.emit(&self.lines, self.target.clone(), input.event_time, &line)
     }
+}
+
+/// JSON, and a line break.
+pub(super) fn line_of(value: &impl Serialize) -> Result<Bytes, Failure> {
+    let mut line = serde_json::to_vec(value).map_err(Failure::permanent)?;
+    line.push(b'\n');
+    Ok(line.into())
 }

@@ -1,9 +1,10 @@
 //! Streams as files of JSON lines.
 
 use super::format::Format;
+use super::kept::Keep;
 use super::write::Append;
 use crate::codec::{Codec, Raw};
-use crate::pipeline::{ErasedStep, IntoSteps, RetryPolicy, Step};
+use crate::pipeline::{ErasedStep, IntoSteps, Kept, RetryPolicy, Role, Step};
 use crate::stream::Stream;
 use bytes::Bytes;
 use pelton_domain::Key;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Writes a stream to a local file, one JSON value a line, each record exactly once.
@@ -159,14 +161,29 @@ impl<T: Serialize + Send + 'static, C: Codec<T>> IntoSteps for JsonLinesSink<T, 
     fn into_steps(self) -> Vec<ErasedStep> {
         let target = self.key();
         let lines = Stream::<Bytes, Raw>::named(format!("{}.lines", self.name));
+        let name = format!("{}.format", self.name);
+        let kept = self.kept(&name, &target);
         let format =
-            Step::new(format!("{}.format", self.name), Format::<T>::new(target.clone(), lines.clone()));
+            Step::new(name, Format::<T>::new(target.clone(), lines.clone())).role(Role::Format(kept));
         let append = Step::new(format!("{}.write", self.name), Append { overwrite: self.overwrite });
         let append =
             append.reads(&lines).starts_with_key(target).intervals(1).stable_input().retry(patient());
+        let append = append.role(Role::Write);
         let mut steps = format.reads(&self.stream).into_steps();
         steps.extend(append.into_steps());
         steps
+    }
+}
+
+impl<T: Serialize + Send + 'static, C: Codec<T>> JsonLinesSink<T, C> {
+    /// What takes the place of both computations where nothing is to be written.
+    fn kept(&self, name: &str, target: &Key) -> Kept {
+        let (name, target, stream) = (name.to_owned(), target.clone(), self.stream.clone());
+        let keep = move || {
+            let keep = Step::new(name.clone(), Keep::<T>::new(target.clone())).reads(&stream);
+            keep.role(Role::Source).into_steps()
+        };
+        Kept { target: self.path.clone(), keep: Arc::new(keep) }
     }
 }
 

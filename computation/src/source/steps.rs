@@ -8,7 +8,7 @@ use super::split::SplitSource;
 use crate::codec::Codec;
 use crate::codec::Json;
 use crate::outlet::Outlet;
-use crate::pipeline::{ErasedStep, IntoSteps, RetryPolicy, Step};
+use crate::pipeline::{ErasedStep, IntoSteps, RetryPolicy, Role, Step};
 use crate::stream::{DeadLetter, Stream, dead_letters};
 use std::time::Duration;
 
@@ -91,9 +91,9 @@ impl<S: SplitSource + Sync, C: Codec<S::Value>> Source<S, C> {
         let splits = Stream::named(format!("{}.splits", options.name));
         let read = read_name(&options.name);
         let enumerate = Step::new(splits.name(), Enumerate::new(outside.clone(), splits.clone()));
-        let enumerate = enumerate.starts_with_key("all").intervals(1).retry(patient());
+        let enumerate = enumerate.starts_with_key("all").intervals(1).retry(patient()).role(Role::Source);
         let reading = Step::new(read, Read::new(outside, outlet, options)).reads(&splits).retry(patient());
-        (enumerate, reading).into_steps()
+        (enumerate, reading.role(Role::Source)).into_steps()
     }
 }
 

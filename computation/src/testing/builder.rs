@@ -13,7 +13,7 @@ use crate::engine::interval::IntervalOptions;
 use crate::engine::router::Router;
 use crate::engine::worker::by_hand::ByHand;
 use crate::engine::worker::{Engine, EngineOptions, StartError};
-use crate::pipeline::{ErasedStep, IntoSteps, Pipeline, StepOptions};
+use crate::pipeline::{ErasedStep, IntoSteps, Pipeline, Role, StepOptions};
 use crate::stream::StreamType;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -159,6 +159,7 @@ fn played(name: &str, inputs: Vec<StreamType>, declaration: Declaration) -> Eras
         declaration,
         options: StepOptions::default(),
         make: Arc::new(|_| Box::new(Idle)),
+        role: Role::Own,
     }
 }
 

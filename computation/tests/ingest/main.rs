@@ -11,6 +11,7 @@ mod clocks;
 mod limits;
 mod local;
 mod pipeline;
+mod recorded;
 mod secured;
 mod services;
 

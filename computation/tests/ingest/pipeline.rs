@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pelton::codec::Raw;
 use pelton::{Computation, Context, Declaration, EventTime, Failure, Fired, Ingest, Input, List, Pipeline};
-use pelton::{Step, Stream, Timer};
+use pelton::{Retention, Step, Stream, Timer};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -45,5 +45,6 @@ impl Computation for Collect {
 
 pub(crate) fn pipeline(book: &Book) -> Pipeline {
     let collect = Step::new("collect", Collect(book.clone())).reads(&ORDERS).intervals(2);
-    Pipeline::builder("shop").with(Ingest::new(&ORDERS).intervals(3)).with(collect).build().unwrap()
+    let orders = Ingest::new(&ORDERS).intervals(3).record(Retention::days(7));
+    Pipeline::builder("shop").with(orders).with(collect).build().unwrap()
 }

@@ -45,11 +45,11 @@ pub(crate) struct Services {
     /// Of the injector and of the test itself.
     runtime: Runtime,
     injector: String,
-    store: StoreHandle,
     security: Security,
     ingest: IngestLimits,
     workers: Vec<(Option<Runtime>, String)>,
     book: Book,
+    pub(crate) store: StoreHandle,
 }
 
 impl Services {
@@ -68,13 +68,20 @@ impl Services {
         let (runtime, book) = (runtime(), Book::default());
         let injector = runtime.block_on(injector(store.clone(), &security));
         let mut services = Self { runtime, injector, store, security, ingest, workers: Vec::new(), book };
-        for (at, clock) in clocks.into_iter().enumerate() {
-            let (own, started) = services.join(at, clock);
-            let address = started.address().to_string();
-            own.spawn(async move { started.ended().await });
-            services.workers.push((Some(own), address));
-        }
+        clocks.into_iter().for_each(|clock| services.start_with_clock(clock));
         services
+    }
+
+    /// Starts one more worker.
+    pub(crate) fn start_worker(&mut self) {
+        self.start_with_clock(Arc::new(WallClock));
+    }
+
+    fn start_with_clock(&mut self, clock: ClockHandle) {
+        let (own, started) = self.join(self.workers.len(), clock);
+        let address = started.address().to_string();
+        own.spawn(async move { started.ended().await });
+        self.workers.push((Some(own), address));
     }
 
     /// One more worker, on a runtime of its own.

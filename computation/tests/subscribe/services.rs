@@ -94,6 +94,7 @@ fn options(at: usize, only: &[&str], injector: &str) -> WorkerOptions {
         advertise: None,
         security: Security::none(),
         computations: (!only.is_empty()).then(|| only.iter().map(|name| (*name).to_owned()).collect()),
+        ingest: Default::default(),
     }
 }
 

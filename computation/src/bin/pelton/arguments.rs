@@ -5,7 +5,11 @@ use pelton_transport::config::SecurityArgs;
 
 /// Looks at a running Pelton pipeline and operates it.
 #[derive(Debug, Parser)]
-#[command(name = "pelton", version)]
+#[command(
+    name = "pelton",
+    version,
+    after_help = "verify, recordings and replay are commands of the pipeline's own program: they need its code."
+)]
 pub(crate) struct Arguments {
     /// The addresses of the pipeline's injectors, with commas between them.
     #[arg(

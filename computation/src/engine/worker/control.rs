@@ -67,9 +67,10 @@ impl Engine {
     /// Waits until the pipeline cannot go on.
     pub async fn failed(&self) -> PipelineFailed {
         let mut failure = self.shared.failure.subscribe();
-        match failure.wait_for(Option::is_some).await {
-            Ok(reason) => PipelineFailed { reason: reason.clone().unwrap_or_default() },
-            Err(_) => std::future::pending().await,
+        let reason = failure.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        match reason {
+            Some(reason) => PipelineFailed { reason },
+            None => std::future::pending().await,
         }
     }
 
