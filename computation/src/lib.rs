@@ -9,6 +9,7 @@
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
 //! | say a whole pipeline in one go | [`flow`] |
 //! | group records by time | [`window`] |
+//! | join streams | [`join`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | take records from outside, over gRPC | [`Ingest`], [`client`] |
 //! | run on one machine | [`local`] |
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod flow;
+pub mod join;
 pub mod local;
 pub mod pipeline;
 pub mod sink;
@@ -37,6 +39,7 @@ mod engine;
 mod failure;
 mod ingest;
 mod outlet;
+mod redirect;
 mod timer;
 
 pub use codec::Codec;
