@@ -14,22 +14,31 @@
 //! | `process` | a computation of one's own |
 //! | `join` | two streams by key |
 //! | `table` | a stream and a table |
+//! | `dedup`, `suppress`, `rate` | which records go on, and when |
+//! | `enrich` | what the outside knows of them |
 //! | `reduce` | records of a key that become one |
 //! | `source` | what can be read |
 
 mod branch;
+mod dedup;
+mod enrich;
 mod join;
 mod keyed;
 mod process;
+mod rate;
 mod records;
 mod reduce;
 mod source;
+mod suppress;
 mod table;
 mod windowed;
 
+pub use dedup::Dedup;
+pub use enrich::Enrich;
 pub use join::{IntervalJoin, Joined, WindowedJoin};
 pub use keyed::Keyed;
 pub use process::Processed;
+pub use rate::Rate;
 pub use records::Records;
 pub use source::FlowSource;
 pub use table::{SideInput, Table, TableJoin};

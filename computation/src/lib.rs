@@ -33,6 +33,7 @@ pub mod stream;
 pub mod testing;
 pub mod window;
 
+mod alarm;
 mod computation;
 mod context;
 mod engine;

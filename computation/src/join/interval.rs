@@ -8,8 +8,9 @@
 //!
 //! The output watermark of an outer join is behind by how long a record may wait, matched or not.
 
-use super::shelf::{CALL_BYTES_SOFT_MAX, Kept, Place, Shelf, ensure_alarm, moved};
+use super::shelf::{CALL_BYTES_SOFT_MAX, Kept, Place, Shelf};
 use super::side::{Offset, Pair, Side};
+use crate::alarm::{ensure_alarm, moved};
 use crate::computation::{Computation, Declaration, Input};
 use crate::context::Context;
 use crate::failure::Failure;

@@ -1,12 +1,11 @@
 //! Records of one key by event time, each an entry of its state: so any number of them, read in pages.
 //!
-//! It decides nothing. Its timer is the alarm that something of it is due, and holds the output watermark (I7).
+//! It decides nothing.
 
 use crate::codec::{Codec, Postcard};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::state::{CellKind, CellSpec, StateCell};
-use crate::timer::{TimeDomain, Timer};
 use bytes::Bytes;
 use pelton_domain::{EventTime, RecordId};
 use serde::Serialize;
@@ -88,28 +87,6 @@ impl<T: Serialize + DeserializeOwned> Shelf<T> {
     }
 }
 
-/// Sees to it that the timer `tag` fires at `due` at the latest, and holds the output watermark at `hold` until
-/// then. Earlier ones hold earlier.
-pub(super) async fn ensure_alarm(
-    cx: &mut Context<'_>,
-    tag: &'static str,
-    due: EventTime,
-    hold: EventTime,
-) -> Result<(), Failure> {
-    match cx.timer(tag, TimeDomain::Event).await? {
-        Some(set) if set <= due.as_micros() => Ok(()),
-        _ => cx.set_timer(Timer::event(tag, due).output_at(hold)),
-    }
-}
-
-/// `at`, moved by so many microseconds; the infinities stay where they are.
-pub(super) fn moved(at: EventTime, by_us: i64) -> EventTime {
-    match at {
-        EventTime::MIN | EventTime::MAX => at,
-        _ => EventTime::from_micros(at.as_micros().saturating_add(by_us)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,12 +104,5 @@ mod tests {
             prop_assert!(Place::before(at) < one);
             prop_assert_eq!(Place::before(other) > one, b > a);
         }
-    }
-
-    #[test]
-    fn infinities_do_not_move_and_nothing_overflows() {
-        assert_eq!(moved(EventTime::MAX, -1), EventTime::MAX);
-        assert_eq!(moved(EventTime::MIN, 1), EventTime::MIN);
-        assert_eq!(moved(EventTime::from_secs(1), i64::MAX), EventTime::MAX);
     }
 }

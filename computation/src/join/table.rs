@@ -8,9 +8,10 @@
 //! * For a side input the key of the step is a part of the stream, and every part has a copy of the table. How many
 //!   parts there are is remembered in each, because rows of earlier are only where they were sent to.
 
-use super::shelf::{CALL_BYTES_SOFT_MAX, Kept, Place, Shelf, ensure_alarm, moved};
+use super::shelf::{CALL_BYTES_SOFT_MAX, Kept, Place, Shelf};
 use super::side::Side;
 use super::versions::{COLLECT, Versions};
+use crate::alarm::{ensure_alarm, moved};
 use crate::computation::{Computation, Declaration, Input};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -118,7 +119,6 @@ impl<A: Kept, B: Kept, O: 'static> Computation for TableJoinOperator<A, B, O> {
 
     async fn on_timer(&mut self, cx: &mut Context<'_>, timer: Fired) -> Result<(), Failure> {
         let shared = &*self.shared;
-        cx.enter(Bytes::new());
         if timer.tag == COLLECT {
             // The watermark may have leapt over records that are still to be told: they need the rows of their time.
             let first = cx.timer(DUE, TimeDomain::Event).await?.map_or(EventTime::MAX, EventTime::from_micros);

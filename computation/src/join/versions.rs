@@ -3,7 +3,8 @@
 //! The rows of one kind have a namespace of their own. What no record in time can ask for any more is collected, by a
 //! timer that holds nothing (I11).
 
-use super::shelf::{Kept, Place, Shelf, ensure_alarm, moved};
+use super::shelf::{Kept, Place, Shelf};
+use crate::alarm::{ensure_alarm, moved};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::timer::Timer;
