@@ -175,6 +175,11 @@ fn ended<T>(outlet: Option<T>, what: impl fmt::Display) -> Result<T, String> {
     outlet.ok_or_else(|| format!("nothing is done with {what}: end it with `.write(..)`"))
 }
 
+/// The chapter of the book, whose examples are tested with the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/src/operators.md")]
+struct Chapter;
+
 #[cfg(test)]
 pub(crate) mod disturbed;
 #[cfg(test)]

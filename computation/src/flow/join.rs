@@ -32,6 +32,17 @@ where
     A: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     /// With the records of another stream that have the same key. See [`join`](crate::join) for what joins there are.
+    ///
+    /// Keys of different types never meet, and do not compile:
+    ///
+    /// ```compile_fail,E0308
+    /// # use pelton::flow::{Flow, Records};
+    /// fn wrong(orders: &Records<'_, (u64, String)>, customers: &Records<'_, String>) {
+    ///     let by_number = orders.key_as(|(number, _)| *number);
+    ///     let by_name = customers.key_as(|name| name.clone());
+    ///     let _ = by_number.join(by_name);
+    /// }
+    /// ```
     pub fn join<B>(self, other: Keyed<'f, B, K>) -> Joined<'f, A, B> {
         self.flow().same(other.flow());
         Joined { left: self.untyped(), right: other.untyped() }
