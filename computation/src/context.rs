@@ -103,7 +103,9 @@ impl<'a> Context<'a> {
         let Some(redirects) = self.redirects.clone().filter(|redirects| redirects.has(stream.name())) else {
             return self.emit_encoded(stream.name(), key, event_time, || C::encode(value));
         };
-        for Routed { stream, key, event_time, value } in redirects.route(stream.name(), &key, event_time, value)? {
+        for Routed { stream, key, event_time, value } in
+            redirects.route(stream.name(), &key, event_time, value)?
+        {
             self.emit_encoded(stream.name(), key, event_time, || Ok(value))?;
         }
         Ok(())

@@ -13,9 +13,9 @@ use super::outbox::Item;
 use crate::computation::Input;
 use crate::failure::Failure;
 use crate::outlet::Outlet;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt};
-use futures_util::FutureExt;
 use pelton_domain::RecordId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,7 +45,10 @@ fn item(work: &Work) -> Option<&Item> {
 
 impl<T: Send + 'static, U: Send + 'static> Asking<T, U> {
     /// The answers, as they come.
-    fn questions(&self, bundle: &Bundle<'_>) -> impl Stream<Item = (RecordId, Result<U, Failure>)> + Send + use<T, U> {
+    fn questions(
+        &self,
+        bundle: &Bundle<'_>,
+    ) -> impl Stream<Item = (RecordId, Result<U, Failure>)> + Send + use<T, U> {
         let (ask, timeout) = (self.ask.clone(), self.timeout);
         let records = bundle.upcoming().filter_map(item);
         let inputs: Vec<_> = records.map(|item| (item.record.id, self.inputs.decode(item))).collect();
@@ -77,7 +80,8 @@ impl<T: Send + 'static, U: Send + 'static> Processor for Asking<T, U> {
                     answers.insert(id, answer);
                 }
                 let answer = answers.remove(&id).unwrap_or_else(|| Err(Failure::retry("it was not asked")));
-                let result = answer.and_then(|told| self.outlet.emit(&mut bundle.context(&work), key, at, told));
+                let result =
+                    answer.and_then(|told| self.outlet.emit(&mut bundle.context(&work), key, at, told));
                 bundle.end_call(work, result);
             }
         }

@@ -66,7 +66,9 @@ where
         let step_name = name.to_owned();
         flow.step(name, move |outlet| {
             if dedup.within.is_zero() {
-                return Err(format!("step {step_name:?}: within no time no record is the same: take a longer one"));
+                return Err(format!(
+                    "step {step_name:?}: within no time no record is the same: take a longer one"
+                ));
             }
             Ok(Step::new(step_name, Deduplicate { dedup, outlet }).reads(&stream))
         })

@@ -25,7 +25,8 @@ pub(crate) fn disordered<E>(
     second: impl Fn(&E) -> i64,
     disorder_s: i64,
 ) -> Vec<E> {
-    let arriving = events.into_iter().map(|event| (second(&event) + random.random_range(0..=disorder_s), event));
+    let arriving =
+        events.into_iter().map(|event| (second(&event) + random.random_range(0..=disorder_s), event));
     let mut arriving: Vec<(i64, E)> = arriving.collect();
     arriving.sort_by_key(|(arrival, _)| *arrival);
     arriving.into_iter().map(|(_, event)| event).collect()

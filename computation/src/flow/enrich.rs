@@ -1,10 +1,10 @@
 //! Asking the outside about each record, several at once.
 
+use super::ended;
 use super::keyed::Keyed;
 use super::records::{Node, Records};
-use super::ended;
-use crate::computation::{Declaration, Input};
 use crate::codec::{Codec, Postcard};
+use crate::computation::{Declaration, Input};
 use crate::engine::asking::{Ask, Asking};
 use crate::engine::bundle::{Inputs, Processor};
 use crate::failure::Failure;

@@ -115,7 +115,8 @@ impl<'f> Processed<'f> {
     pub fn stream<T: Clone + 'static, C: Codec<T>>(&self, stream: &Stream<T, C>) -> Records<'f, T> {
         let node = Node::new();
         let mine = node.clone();
-        let close = move || mine.outlet().map(|outlet| Box::new(Redirect::new(outlet)) as Box<dyn Redirected>);
+        let close =
+            move || mine.outlet().map(|outlet| Box::new(Redirect::new(outlet)) as Box<dyn Redirected>);
         self.taken.borrow_mut().push(Taken { stream: stream.into(), close: Box::new(close) });
         Records::of(self.flow, node)
     }

@@ -123,10 +123,7 @@ impl<'f, T: 'static> Records<'f, T> {
 
     /// As [`Self::key_by`], where the type of the key is known: streams keyed by values of different types cannot
     /// be joined, which the compiler says. `.key_as(|flight| flight.origin.clone())`.
-    pub fn key_as<K: Into<Key>>(
-        &self,
-        key: impl Fn(&T) -> K + Send + Sync + 'static,
-    ) -> Keyed<'f, T, K> {
+    pub fn key_as<K: Into<Key>>(&self, key: impl Fn(&T) -> K + Send + Sync + 'static) -> Keyed<'f, T, K> {
         Keyed::of(self.then("key_by", move |value, _, give| {
             let key = key(&value).into();
             give(value, key);

@@ -28,7 +28,8 @@ where
         let (flow, stream) = self.to_step(name, "in");
         let step_name = name.to_owned();
         flow.step(name, move |outlet| {
-            let reduction = Running { shared: Arc::new(Shared { combine, outlet, kept: Value::new("reduced") }) };
+            let reduction =
+                Running { shared: Arc::new(Shared { combine, outlet, kept: Value::new("reduced") }) };
             Ok(Step::new(step_name, reduction).reads(&stream))
         })
     }

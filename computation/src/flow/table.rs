@@ -210,7 +210,9 @@ where
         let step_name = name.to_owned();
         flow.step(name, move |outlet| {
             if copies == 0 {
-                return Err(format!("step {step_name:?}: a side input needs a copy of its table: `.copies(1)`"));
+                return Err(format!(
+                    "step {step_name:?}: a side input needs a copy of its table: `.copies(1)`"
+                ));
             }
             let join = Box::new(move |a, row: Option<&B>| Some(join(a, row)));
             let spec = TableJoinSpec { lateness, copies: Some(copies), is_deletion, join, outlet };

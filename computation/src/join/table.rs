@@ -122,7 +122,8 @@ impl<A: Kept, B: Kept, O: 'static> Computation for TableJoinOperator<A, B, O> {
         let shared = &*self.shared;
         if timer.tag == COLLECT {
             // The watermark may have leapt over records that are still to be told: they need the rows of their time.
-            let first = cx.timer(DUE, TimeDomain::Event).await?.map_or(EventTime::MAX, EventTime::from_micros);
+            let first =
+                cx.timer(DUE, TimeDomain::Event).await?.map_or(EventTime::MAX, EventTime::from_micros);
             let until = cx.input_watermark().min(first);
             cx.enter(timer.namespace);
             return shared.versions.collect(cx, until).await;
@@ -170,7 +171,9 @@ fn check_kind<A, B>(record: &Side<Asked<A>, Row<B>>) -> Result<(), Failure> {
         return Ok(());
     }
     let (bytes, bytes_max) = (kind.len(), Key::LENGTH_MAX);
-    Err(Failure::permanent(format!("a row is looked up by a key of {bytes} bytes, and {bytes_max} is the limit")))
+    Err(Failure::permanent(format!(
+        "a row is looked up by a key of {bytes} bytes, and {bytes_max} is the limit"
+    )))
 }
 
 async fn check_copies(cx: &mut Context<'_>, copies: u32) -> Result<(), Failure> {

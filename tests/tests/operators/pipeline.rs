@@ -5,8 +5,8 @@ use pelton::join::{Offset, Pair};
 use pelton::window::aggregators::Count;
 use pelton::window::{Accumulation, FixedWindows, Trigger};
 use pelton::{
-    Computation, Context, Declaration, EventTime, Failure, Input, JsonLinesSink, JsonLinesSource, Key, Pipeline,
-    PipelineError, Stream, Value,
+    Computation, Context, Declaration, EventTime, Failure, Input, JsonLinesSink, JsonLinesSource, Key,
+    Pipeline, PipelineError, Stream, Value,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -45,7 +45,10 @@ fn what_is_done_behind_a_computation_of_ones_own_is_fused_into_it() {
     let pipeline = pipeline.unwrap();
     let text = pipeline.graph().to_text();
     assert!(text.contains("sort: sort.in -> odd, halves, all\n"), "{text}");
-    assert!(text.contains("    fused: map -> halves\n") && text.contains("    fused: filter -> all\n"), "{text}");
+    assert!(
+        text.contains("    fused: map -> halves\n") && text.contains("    fused: filter -> all\n"),
+        "{text}"
+    );
     let streams = pipeline.graph().streams();
     let halves = streams.iter().find(|(name, ..)| *name == "halves").unwrap();
     assert_eq!(halves.1, ["numbers.read", "sort"], "merging costs no step");

@@ -53,7 +53,14 @@ fn of_the_same_records_one_passes_whatever_the_order_and_whatever_crashes() {
         let push = |harness: &mut Harness, (key, second, group): &(u64, i64, u32)| {
             harness.push(&IN, *key, at(*second), group).unwrap();
         };
-        run(&mut harness, &mut random, &events, |event| event.1, push, |harness, _| passed.extend(values(harness)));
+        run(
+            &mut harness,
+            &mut random,
+            &events,
+            |event| event.1,
+            push,
+            |harness, _| passed.extend(values(harness)),
+        );
         passed.sort_unstable();
         assert_eq!(passed, (0..40).collect::<Vec<u32>>());
         for key in 0..KEYS {
@@ -88,7 +95,12 @@ fn suppress(lateness: Duration) -> Harness {
 }
 
 fn finals(harness: &mut Harness) -> Vec<(Window, u32)> {
-    harness.output(&FINAL).unwrap().into_iter().map(|output| (output.value.window, output.value.value)).collect()
+    harness
+        .output(&FINAL)
+        .unwrap()
+        .into_iter()
+        .map(|output| (output.value.window, output.value.value))
+        .collect()
 }
 
 #[test]
@@ -268,7 +280,9 @@ fn a_question_without_an_answer_and_one_that_panics_are_given_up_and_stop_no_oth
         harness.dead_letters().unwrap().into_iter().map(|letter| letter.error).collect();
     errors.sort_unstable();
     assert_eq!(errors.len(), 3);
-    for (error, says) in errors.iter().zip(["never heard of it", "did not return within 20ms", "a bad question"]) {
+    for (error, says) in
+        errors.iter().zip(["never heard of it", "did not return within 20ms", "a bad question"])
+    {
         assert!(errors.iter().any(|error| error.contains(says)), "{error}");
     }
 }

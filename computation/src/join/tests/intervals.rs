@@ -128,6 +128,10 @@ fn thousands_of_records_that_are_due_at_once_leave_in_several_commits() {
     }
     harness.finish().unwrap();
     let alone = harness.output(&ALONE).unwrap();
-    assert_eq!((alone.len(), harness.dead_letters().unwrap().len()), (400, 0), "8 MB do not fit into one call");
+    assert_eq!(
+        (alone.len(), harness.dead_letters().unwrap().len()),
+        (400, 0),
+        "8 MB do not fit into one call"
+    );
     assert_eq!(harness.entries(1).unwrap(), 0);
 }

@@ -10,7 +10,9 @@ fn table(inner: bool, lateness_s: u64) -> Harness {
         lateness: Duration::from_secs(lateness_s),
         copies: None,
         is_deletion: Some(std::sync::Arc::new(|row: &u32| deletes(*row))),
-        join: Box::new(move |a, row: Option<&u32>| (row.is_some() || !inner).then_some((Some(a), row.copied()))),
+        join: Box::new(move |a, row: Option<&u32>| {
+            (row.is_some() || !inner).then_some((Some(a), row.copied()))
+        }),
         outlet: Outlet::to(&TOLD),
     };
     let step = Step::new("join", TableJoinOperator::new(spec));
