@@ -12,7 +12,7 @@
 //! | `keyed` | records by key |
 //! | `windowed` | records by key and windows |
 //! | `process` | a computation of one's own |
-//! | `join` | two streams by key |
+//! | `join`, `interval` | two streams by key |
 //! | `table` | a stream and a table |
 //! | `dedup`, `suppress`, `rate` | which records go on, and when |
 //! | `enrich` | what the outside knows of them |
@@ -22,6 +22,7 @@
 mod branch;
 mod dedup;
 mod enrich;
+mod interval;
 mod join;
 mod keyed;
 mod process;
@@ -35,7 +36,8 @@ mod windowed;
 
 pub use dedup::Dedup;
 pub use enrich::Enrich;
-pub use join::{IntervalJoin, Joined, WindowedJoin};
+pub use interval::IntervalJoin;
+pub use join::{Joined, WindowedJoin};
 pub use keyed::Keyed;
 pub use process::Processed;
 pub use rate::Rate;
