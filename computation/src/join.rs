@@ -31,7 +31,7 @@ pub(crate) use co_group::CoGroup;
 pub(crate) use interval::{IntervalJoinOperator, IntervalJoinSpec};
 pub(crate) use shelf::CALL_BYTES_SOFT_MAX;
 pub use side::{Offset, Pair, Side};
-pub(crate) use table::{Asked, Row, TableJoinOperator, TableJoinSpec};
+pub(crate) use table::{Asked, IsDeletion, Row, TableJoinOperator, TableJoinSpec};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::keyed::Keyed;
 use super::records::Records;
-use crate::join::{Asked, Row, Side, TableJoinOperator, TableJoinSpec};
+use crate::join::{Asked, IsDeletion, Row, Side, TableJoinOperator, TableJoinSpec};
 use crate::pipeline::Step;
 use crate::stream::Stream;
 use pelton_domain::Key;
@@ -11,8 +11,6 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-type IsDeletion<B> = Arc<dyn Fn(&B) -> bool + Send + Sync>;
 
 /// A stream of rows, each of which is valid from its event time on until the next one of its key.
 pub struct Table<'f, B, K = Key> {

@@ -62,13 +62,17 @@ where
     }
 }
 
-/// A windowed step: its panes, and what came too late for it.
+/// Panes, and what came too late for them.
+type Told<'f, G> =
+    (Records<'f, Pane<<G as Aggregator>::Output>>, Records<'f, Refused<<G as Aggregator>::Input>>);
+
+/// A windowed step.
 pub(super) fn windowed<'f, F, G>(
     flow: &'f Flow,
     name: &str,
     windowed: Windowed<F, G>,
     reads: impl FnOnce(Step<WindowOperator<F, G>>) -> Step<WindowOperator<F, G>> + 'static,
-) -> (Records<'f, Pane<G::Output>>, Records<'f, Refused<G::Input>>)
+) -> Told<'f, G>
 where
     F: WindowFn<G::Input>,
     G: Aggregator,

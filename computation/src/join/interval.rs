@@ -20,6 +20,9 @@ use pelton_domain::EventTime;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What is told of a pair, if anything.
+type TellPair<A, B, O> = Box<dyn Fn(Pair<&A, &B>) -> Option<O> + Send + Sync>;
+
 /// What an interval join is.
 pub(crate) struct IntervalJoinSpec<A, B, O> {
     /// How far from a left record a right one may be, both ends included.
@@ -29,8 +32,7 @@ pub(crate) struct IntervalJoinSpec<A, B, O> {
     /// Left records that have met none are told.
     pub(crate) outer_left: bool,
     pub(crate) outer_right: bool,
-    /// What is told of a pair, if anything.
-    pub(crate) join: Box<dyn Fn(Pair<&A, &B>) -> Option<O> + Send + Sync>,
+    pub(crate) join: TellPair<A, B, O>,
     pub(crate) outlet: Outlet<O>,
 }
 
@@ -49,7 +51,7 @@ struct Shared<A, B, O> {
     left: Half<A>,
     right: Half<B>,
     lateness: Duration,
-    join: Box<dyn Fn(Pair<&A, &B>) -> Option<O> + Send + Sync>,
+    join: TellPair<A, B, O>,
     outlet: Outlet<O>,
 }
 

@@ -48,14 +48,19 @@ pub(crate) struct Row<B> {
     pub(crate) value: B,
 }
 
+/// Whether a row says that there is none any more.
+pub(crate) type IsDeletion<B> = Arc<dyn Fn(&B) -> bool + Send + Sync>;
+
+/// What is told of a record and its row, if anything.
+type TellRow<A, B, O> = Box<dyn Fn(A, Option<&B>) -> Option<O> + Send + Sync>;
+
 /// What a join with a table is.
 pub(crate) struct TableJoinSpec<A, B, O> {
     pub(crate) lateness: Duration,
     /// Into how many parts the stream of a side input is cut.
     pub(crate) copies: Option<u32>,
-    /// Whether a row says that there is none any more.
-    pub(crate) is_deletion: Option<Arc<dyn Fn(&B) -> bool + Send + Sync>>,
-    pub(crate) join: Box<dyn Fn(A, Option<&B>) -> Option<O> + Send + Sync>,
+    pub(crate) is_deletion: Option<IsDeletion<B>>,
+    pub(crate) join: TellRow<A, B, O>,
     pub(crate) outlet: Outlet<O>,
 }
 
