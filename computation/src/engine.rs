@@ -26,6 +26,7 @@
 //! | [`streams`] | who reads which stream, under every version of the graph | I5, I6, I10 |
 //! | [`worker`] | hosts intervals, starts them again when they fail | |
 
+pub(crate) mod asking;
 pub(crate) mod authority;
 pub(crate) mod batch;
 pub(crate) mod bundle;

@@ -9,6 +9,7 @@
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
 //! | say a whole pipeline in one go | [`flow`] |
 //! | group records by time | [`window`] |
+//! | join streams | [`join`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | take records from outside, over gRPC | [`Ingest`], [`client`] |
 //! | give records to the outside, over gRPC | [`Publish`], [`client`] |
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod flow;
+pub mod join;
 pub mod local;
 pub mod pipeline;
 pub mod sink;
@@ -34,6 +36,7 @@ pub mod testing;
 pub mod verify;
 pub mod window;
 
+mod alarm;
 mod computation;
 mod context;
 mod engine;
@@ -43,6 +46,7 @@ mod outlet;
 mod pages;
 mod publish;
 mod recording;
+mod redirect;
 mod timer;
 
 pub use codec::Codec;
