@@ -9,9 +9,11 @@
 //! |---|---|
 //! | `records` | records on their way, and what can be done to each of them |
 //! | `keyed` | records by key, and what can be done to those of one key |
+//! | `matches` | patterns over the records of one key |
 //! | `source` | what can be read |
 
 mod keyed;
+mod matches;
 mod records;
 mod source;
 

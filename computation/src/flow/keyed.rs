@@ -30,7 +30,7 @@ impl<'f, T> Keyed<'f, T> {
 
 impl<'f, T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Keyed<'f, T> {
     /// The stream that brings them to the step `name`.
-    fn into(self, name: &str) -> (&'f Flow, Stream<T>) {
+    pub(super) fn into(self, name: &str) -> (&'f Flow, Stream<T>) {
         let stream = Stream::named(format!("{name}.in"));
         self.records.send(&stream);
         (self.records.flow, stream)
