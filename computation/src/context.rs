@@ -1,10 +1,12 @@
 //! What user code works with: one key, its state, its timers, and the streams it produces to.
 
-use crate::codec::Codec;
+use crate::codec::{Codec, CodecError};
 use crate::engine::rows::EntryKey;
 use crate::engine::scope::Scope;
 use crate::engine::timers::{Known, TimerEntry};
 use crate::failure::Failure;
+use crate::outlet::Routed;
+use crate::redirect::Redirects;
 use crate::state::{CellSpec, Envelope};
 use crate::stream::Stream;
 use crate::timer::{TimeDomain, Timer, TimerTime};
@@ -12,6 +14,7 @@ use bytes::Bytes;
 use pelton_domain::{EventTime, Key, ProcessingTime, RecordId};
 use pelton_proto::store;
 use pelton_statestore::keys::TimerAddress;
+use std::sync::Arc;
 
 /// The key a call is for, and everything it may do.
 ///
@@ -22,6 +25,7 @@ pub struct Context<'a> {
     call: Call,
     input_watermark: EventTime,
     namespace: Bytes,
+    redirects: Option<Arc<Redirects>>,
 }
 
 /// What a call is for.
@@ -46,7 +50,7 @@ impl std::fmt::Debug for Context<'_> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(scope: &'a mut Scope, key: Key, call: Call, input_watermark: EventTime) -> Self {
-        Self { scope, key, call, input_watermark, namespace: Bytes::new() }
+        Self { scope, key, call, input_watermark, namespace: Bytes::new(), redirects: None }
     }
 
     /// The key.
@@ -88,25 +92,54 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// Where the stream is not declared, or the value cannot be encoded or is over the store's limit.
-    pub fn emit<T, C: Codec<T>>(
+    pub fn emit<T: 'static, C: Codec<T>>(
         &mut self,
         stream: &Stream<T, C>,
         key: impl Into<Key>,
         event_time: EventTime,
         value: &T,
     ) -> Result<(), Failure> {
-        let output = self.scope.spec.output(stream.name()).ok_or_else(|| {
+        let key = key.into();
+        let Some(redirects) = self.redirects.clone().filter(|redirects| redirects.has(stream.name())) else {
+            return self.emit_encoded(stream.name(), key, event_time, || C::encode(value));
+        };
+        for Routed { stream, key, event_time, value } in
+            redirects.route(stream.name(), &key, event_time, value)?
+        {
+            self.emit_encoded(stream.name(), key, event_time, || Ok(value))?;
+        }
+        Ok(())
+    }
+
+    /// Produces a record whose value is encoded only if the stream is read.
+    fn emit_encoded(
+        &mut self,
+        stream: &str,
+        key: Key,
+        event_time: EventTime,
+        value: impl FnOnce() -> Result<Bytes, CodecError>,
+    ) -> Result<(), Failure> {
+        let output = self.scope.spec.output(stream).ok_or_else(|| {
             Failure::permanent(format!(
-                "{} produces to stream {:?} without declaring it: add `.output(&..)` to its declaration",
+                "{} produces to stream {stream:?} without declaring it: add `.output(&..)` to its declaration",
                 self.scope.spec.name,
-                stream.name(),
             ))
         })?;
         if !output.subscribed {
             return Ok(());
         }
         let stream = output.stream;
-        self.scope.produce(&self.key, self.call.upstream, stream, key.into(), event_time, C::encode(value)?)
+        self.scope.produce(&self.key, self.call.upstream, stream, key, event_time, value()?)
+    }
+
+    /// From here on, productions to these streams go where they are redirected to.
+    pub(crate) fn redirect(&mut self, redirects: Arc<Redirects>) {
+        self.redirects = Some(redirects);
+    }
+
+    /// What the effects of this call weigh so far, in bytes.
+    pub(crate) fn call_bytes(&self) -> usize {
+        self.scope.call_bytes()
     }
 
     /// Sets a timer; the same tag in the same domain is replaced (I8).

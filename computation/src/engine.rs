@@ -24,6 +24,7 @@
 //! | [`router`] | who owns which interval, and mail between them | |
 //! | [`worker`] | hosts intervals, starts them again when they fail | |
 
+pub(crate) mod asking;
 pub(crate) mod authority;
 pub(crate) mod batch;
 pub(crate) mod bundle;

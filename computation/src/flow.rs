@@ -8,20 +8,47 @@
 //! | module | noun |
 //! |---|---|
 //! | `records` | records on their way, and what can be done to each of them |
-//! | `keyed` | records by key, and what can be done to those of one key |
+//! | `branch` | ways apart and together |
+//! | `keyed` | records by key |
+//! | `windowed` | records by key and windows |
+//! | `process` | a computation of one's own |
+//! | `join` | two streams by key |
+//! | `table` | a stream and a table |
+//! | `dedup`, `suppress`, `rate` | which records go on, and when |
+//! | `enrich` | what the outside knows of them |
 //! | `matches` | patterns over the records of one key |
+//! | `reduce` | records of a key that become one |
 //! | `source` | what can be read |
 
+mod branch;
+mod dedup;
+mod enrich;
+mod join;
 mod keyed;
 mod matches;
+mod process;
+mod rate;
 mod records;
+mod reduce;
 mod source;
+mod suppress;
+mod table;
+mod windowed;
 
-pub use keyed::{Keyed, WindowedRecords};
+pub use dedup::Dedup;
+pub use enrich::Enrich;
+pub use join::{IntervalJoin, Joined, WindowedJoin};
+pub use keyed::Keyed;
+pub use process::Processed;
+pub use rate::Rate;
 pub use records::Records;
 pub use source::FlowSource;
+pub use table::{SideInput, Table, TableJoin};
+pub use windowed::WindowedRecords;
 
-use crate::pipeline::{ErasedStep, IntoSteps, Pipeline, PipelineError};
+use crate::computation::Computation;
+use crate::outlet::Outlet;
+use crate::pipeline::{ErasedStep, IntoSteps, Pipeline, PipelineError, Step};
 use records::Node;
 use std::cell::RefCell;
 use std::fmt;
@@ -83,9 +110,7 @@ impl Flow {
         self.later(move || {
             let name = source.name();
             source.check().map_err(|reason| format!("source {name:?}: {reason}"))?;
-            let outlet = mine.outlet().ok_or_else(|| {
-                format!("nothing is done with what source {name:?} reads: end it with `.write(..)`")
-            })?;
+            let outlet = ended(mine.outlet(), format_args!("what source {name:?} reads"))?;
             Ok(source.steps(outlet))
         });
         Records::of(self, node)
@@ -116,10 +141,43 @@ impl Flow {
         Pipeline::builder(self.name).with(steps).build()
     }
 
+    /// Adds a step that gives out records, made by `make` once it is known where they go.
+    fn step<O: Clone + 'static, C: Computation + Sync>(
+        &self,
+        name: &str,
+        make: impl FnOnce(Outlet<O>) -> Result<Step<C>, String> + 'static,
+    ) -> Records<'_, O> {
+        let node = Node::new();
+        let (mine, name) = (node.clone(), name.to_owned());
+        self.later(move || {
+            let outlet = ended(mine.outlet(), format_args!("what step {name:?} gives"))?;
+            Ok(make(outlet)?.into_steps())
+        });
+        Records::of(self, node)
+    }
+
+    /// What comes together must be of one flow: what one flow produces another cannot read.
+    fn same(&self, other: &Self) {
+        if !std::ptr::eq(self, other) {
+            let problem = format!(
+                "records of flow {:?} and of flow {:?} are merged or joined: one pipeline is one flow, read the source here too",
+                self.name, other.name,
+            );
+            self.later(move || Err(problem));
+        }
+    }
+
     fn later(&self, step: impl FnOnce() -> Result<Vec<ErasedStep>, String> + 'static) {
         self.steps.borrow_mut().push(Box::new(step));
     }
 }
 
+/// Where the records of a producer go.
+fn ended<T>(outlet: Option<T>, what: impl fmt::Display) -> Result<T, String> {
+    outlet.ok_or_else(|| format!("nothing is done with {what}: end it with `.write(..)`"))
+}
+
+#[cfg(test)]
+pub(crate) mod disturbed;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@
 //! | say a whole pipeline in one go | [`flow`] |
 //! | group records by time | [`window`] |
 //! | recognise a sequence of records | [`pattern`] |
+//! | join streams | [`join`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | take records from outside, over gRPC | [`Ingest`], [`client`] |
 //! | run on one machine | [`local`] |
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod flow;
+pub mod join;
 pub mod local;
 pub mod pattern;
 pub mod pipeline;
@@ -33,12 +35,14 @@ pub mod stream;
 pub mod testing;
 pub mod window;
 
+mod alarm;
 mod computation;
 mod context;
 mod engine;
 mod failure;
 mod ingest;
 mod outlet;
+mod redirect;
 mod timer;
 
 pub use codec::Codec;

@@ -102,7 +102,12 @@ impl<T: 'static> Outlet<T> {
 
     /// The step that has it produces these streams.
     pub(crate) fn declare(&self, declaration: &mut Declaration) {
-        declaration.outputs.extend(self.outputs.iter().cloned());
+        for output in &self.outputs {
+            // Two ways may lead to one stream.
+            if !declaration.outputs.contains(output) {
+                declaration.outputs.push(output.clone());
+            }
+        }
         let fused = self.fused.iter().filter(|(steps, _)| !steps.is_empty());
         declaration.fused.extend(fused.map(|(steps, to)| format!("{} -> {to}", steps.join(", "))));
     }

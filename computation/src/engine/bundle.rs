@@ -76,6 +76,11 @@ impl<'c> Bundle<'c> {
         None
     }
 
+    /// What is still to do, in order. Of some of it [`Self::next`] may find that it must wait.
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = &Work> {
+        self.work.iter()
+    }
+
     /// What the code for `work` acts on.
     pub(crate) fn context(&mut self, work: &Work) -> Context<'_> {
         self.core.context(work)
@@ -91,21 +96,25 @@ impl<'c> Bundle<'c> {
 pub(crate) trait Processor: Send {
     /// Does all of the bundle's work.
     fn run<'a, 'c: 'a>(&'a mut self, bundle: &'a mut Bundle<'c>) -> BoxFuture<'a, ()>;
+
+    /// It takes bundles of at most so many calls, however many there are to do.
+    fn calls_max(&self) -> usize {
+        usize::MAX
+    }
 }
 
-/// Runs a [`Computation`] record by record.
-pub(crate) struct PerRecord<C: Computation> {
-    computation: C,
-    decoders: Vec<(u32, Decoder<C::Input>)>,
-    deadline: Duration,
+/// Turns records into a computation's input.
+pub(crate) struct Inputs<T> {
+    decoders: Vec<(u32, Decoder<T>)>,
 }
 
-impl<C: Computation> PerRecord<C> {
-    pub(crate) fn new(computation: C, decoders: Vec<(u32, Decoder<C::Input>)>, deadline: Duration) -> Self {
-        Self { computation, decoders, deadline }
+impl<T> Inputs<T> {
+    /// Each stream by its number.
+    pub(crate) fn new(decoders: Vec<(u32, Decoder<T>)>) -> Self {
+        Self { decoders }
     }
 
-    fn decode(&self, item: &Item) -> Result<Input<C::Input>, Failure> {
+    pub(crate) fn decode(&self, item: &Item) -> Result<Input<T>, Failure> {
         let (_, decoder) =
             self.decoders.iter().find(|(stream, _)| *stream == item.stream).ok_or_else(|| {
                 Failure::permanent(format!(
@@ -121,12 +130,25 @@ impl<C: Computation> PerRecord<C> {
             value: decoder(&record.value)?,
         })
     }
+}
+
+/// Runs a [`Computation`] record by record.
+pub(crate) struct PerRecord<C: Computation> {
+    computation: C,
+    inputs: Inputs<C::Input>,
+    deadline: Duration,
+}
+
+impl<C: Computation> PerRecord<C> {
+    pub(crate) fn new(computation: C, decoders: Vec<(u32, Decoder<C::Input>)>, deadline: Duration) -> Self {
+        Self { computation, inputs: Inputs::new(decoders), deadline }
+    }
 
     async fn call(&mut self, cx: &mut Context<'_>, work: &Work) -> Result<(), Failure> {
         match work {
             Work::Timer { address, entry } => self.computation.on_timer(cx, fired(address, entry)).await,
             Work::Record(RecordWork { item, .. }) | Work::Parked { item, .. } => {
-                let input = self.decode(item)?;
+                let input = self.inputs.decode(item)?;
                 self.computation.process(cx, input).await
             }
         }
@@ -162,10 +184,10 @@ impl<C: Computation + Sync> Processor for PerRecord<C> {
 
 /// Runs a call of user code: a panic or an overrun becomes a failure. The deadline costs nothing for a call
 /// that never waits.
-async fn guarded(
-    call: impl Future<Output = Result<(), Failure>> + Send,
+pub(crate) async fn guarded<T>(
+    call: impl Future<Output = Result<T, Failure>> + Send,
     deadline: Duration,
-) -> Result<(), Failure> {
+) -> Result<T, Failure> {
     let mut call = pin!(AssertUnwindSafe(call).catch_unwind());
     let first = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
     let ended = match first {
@@ -195,9 +217,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_and_an_overrun_are_failures_that_may_be_retried() {
-        let panic = guarded(async { panic!("boom {}", 7) }, Duration::from_secs(1)).await.unwrap_err();
+        let panic = guarded::<()>(async { panic!("boom {}", 7) }, Duration::from_secs(1)).await.unwrap_err();
         assert!(panic.reason().contains("boom 7") && panic.is_retryable());
-        let stuck = guarded(std::future::pending(), Duration::from_millis(1)).await.unwrap_err();
+        let stuck = guarded::<()>(std::future::pending(), Duration::from_millis(1)).await.unwrap_err();
         assert!(stuck.reason().contains("1ms") && stuck.is_retryable());
         assert_eq!(guarded(async { Ok(()) }, Duration::ZERO).await, Ok(()));
     }

@@ -109,9 +109,14 @@ impl Scope {
         self.fault.as_deref()
     }
 
+    /// What the effects of the current call weigh so far.
+    pub(crate) fn call_bytes(&self) -> usize {
+        self.batch.bytes.saturating_sub(self.mark.bytes())
+    }
+
     fn weigh(&mut self, bytes: usize) -> Result<(), Failure> {
         self.batch.bytes += bytes;
-        let call = self.batch.bytes.saturating_sub(self.mark.bytes());
+        let call = self.call_bytes();
         if call > CALL_BYTES_MAX {
             return Err(Failure::permanent(format!(
                 "the effects of one call weigh {call} bytes, and at most {CALL_BYTES_MAX} fit into a commit: \

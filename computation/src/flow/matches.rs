@@ -7,7 +7,10 @@ use crate::pipeline::{IntoSteps, Step};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-impl<'f, T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Keyed<'f, T> {
+impl<'f, T, K> Keyed<'f, T, K>
+where
+    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
     /// Finds a pattern among the records of each key, in order of event time, as the step `name`: state hangs on it.
     pub fn matches(self, name: &str, pattern: Pattern<T>) -> Records<'f, Match<T>> {
         self.matches_and_late(name, pattern).0
@@ -19,7 +22,7 @@ impl<'f, T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Keyed<
         name: &str,
         pattern: Pattern<T>,
     ) -> (Records<'f, Match<T>>, Records<'f, T>) {
-        let (flow, stream) = self.into(name);
+        let (flow, stream) = self.to_step(name, "in");
         let (matches, late) = (Node::new(), Node::new());
         let (matches_of, late_of) = (Records::of(flow, matches.clone()), Records::of(flow, late.clone()));
         let name = name.to_owned();

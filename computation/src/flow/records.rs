@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// filtered out, or told by a value of its own.
 pub struct Records<'f, T> {
     pub(super) flow: &'f Flow,
-    attach: Rc<dyn Fn(Outlet<T>)>,
+    pub(super) attach: Rc<dyn Fn(Outlet<T>)>,
 }
 
 /// The outlets of one producer.
@@ -61,21 +61,25 @@ impl<T> Clone for Records<'_, T> {
 
 impl<'f, T: 'static> Records<'f, T> {
     pub(super) fn of(flow: &'f Flow, node: Node<T>) -> Self {
-        Self { flow, attach: Rc::new(move |outlet| node.outlets.borrow_mut().push(outlet)) }
+        Self::attached(flow, move |outlet| node.outlets.borrow_mut().push(outlet))
+    }
+
+    /// Records of which `attach` says how an outlet gets them.
+    pub(super) fn attached(flow: &'f Flow, attach: impl Fn(Outlet<T>) + 'static) -> Self {
+        Self { flow, attach: Rc::new(attach) }
     }
 
     /// What is behind a step, known to graphs as `name`, that gives out a value, under a key, for each call.
-    fn then<U: 'static>(
+    pub(super) fn then<U: 'static>(
         &self,
         name: &'static str,
         step: impl Fn(T, Key, &mut dyn FnMut(U, Key)) + Send + Sync + 'static,
     ) -> Records<'f, U> {
         let (attach, step) = (self.attach.clone(), Arc::new(step));
-        let attach_behind = move |outlet: Outlet<U>| {
+        Records::attached(self.flow, move |outlet: Outlet<U>| {
             let step = step.clone();
             attach(outlet.behind(name, move |value, key, _, give| step(value, key, give)));
-        };
-        Records { flow: self.flow, attach: Rc::new(attach_behind) }
+        })
     }
 
     /// Each record becomes another one.
@@ -114,8 +118,14 @@ impl<'f, T: 'static> Records<'f, T> {
 
     /// Groups them by a key: what is done next is done to the records of one key.
     pub fn key_by(&self, key: impl Fn(&T) -> Key + Send + Sync + 'static) -> Keyed<'f, T> {
+        self.key_as(key)
+    }
+
+    /// As [`Self::key_by`], where the type of the key is known: streams keyed by values of different types cannot
+    /// be joined, which the compiler says. `.key_as(|flight| flight.origin.clone())`.
+    pub fn key_as<K: Into<Key>>(&self, key: impl Fn(&T) -> K + Send + Sync + 'static) -> Keyed<'f, T, K> {
         Keyed::of(self.then("key_by", move |value, _, give| {
-            let key = key(&value);
+            let key = key(&value).into();
             give(value, key);
         }))
     }

@@ -123,6 +123,20 @@ impl<C: Computation> Step<C> {
         self
     }
 
+    /// The same step of another computation.
+    pub(crate) fn wrapped<D: Computation<Input = C::Input>>(self, wrap: impl FnOnce(C) -> D) -> Step<D> {
+        let Self { name, computation, inputs, outside, options } = self;
+        Step { name, computation: wrap(computation), inputs, outside, options }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn computation(&self) -> &C {
+        &self.computation
+    }
+
     /// It takes records from outside, of no stream.
     #[must_use]
     pub(crate) fn ingests<K: Codec<C::Input>>(mut self) -> Self {

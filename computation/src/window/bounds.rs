@@ -78,7 +78,7 @@ impl Window {
     }
 
     /// What its state and timers are kept under: in the order of starts, then of ends.
-    pub(super) fn namespace(self) -> [u8; NAMESPACE_BYTES] {
+    pub(crate) fn namespace(self) -> [u8; NAMESPACE_BYTES] {
         let mut bytes = [0; NAMESPACE_BYTES];
         let (start, end) = bytes.split_at_mut(NAMESPACE_BYTES / 2);
         start.copy_from_slice(&ordered(self.start).to_be_bytes());
@@ -87,7 +87,7 @@ impl Window {
     }
 
     /// The window of a namespace; `None` where it is none.
-    pub(super) fn of_namespace(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn of_namespace(bytes: &[u8]) -> Option<Self> {
         let (start, end) = bytes.split_first_chunk::<8>()?;
         let end: &[u8; 8] = end.try_into().ok()?;
         let time =

@@ -187,7 +187,8 @@ impl IntervalTask {
 
     async fn run_bundle(&mut self) -> Result<(), Ended> {
         let room = self.core.options.batch_calls_max.saturating_sub(self.core.scope.batch.calls);
-        let gathered = self.core.gather(room.min(BUNDLE_CALLS_MAX)).await;
+        let calls_max = room.min(BUNDLE_CALLS_MAX).min(self.processor.calls_max());
+        let gathered = self.core.gather(calls_max).await;
         let work = gathered.map_err(|failure| self.fault(&failure))?;
         if work.is_empty() {
             self.core.end_bundle();
