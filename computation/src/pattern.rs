@@ -39,3 +39,8 @@ pub use said::{AfterMatch, Pattern};
 
 #[cfg(test)]
 mod tests;
+
+/// The chapter of the book, whose examples are tested with the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/src/patterns.md")]
+struct Chapter;

@@ -40,3 +40,20 @@ fn patterns_that_cannot_be_are_refused_in_words() {
     let long = (1..=PARTS_MAX).fold(a(), |pattern, n| pattern.next(n.to_string(), is("a")));
     assert!(refused(&long).contains("a pattern of 61 parts, and 60 is the limit"));
 }
+
+#[test]
+fn a_flow_refuses_by_name_a_step_whose_pattern_cannot_be_or_whose_matches_go_nowhere() {
+    use crate::flow::Flow;
+    use crate::{JsonLinesSource, Stream};
+    static MARKS: Stream<Mark> = Stream::new("marks");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("marks.jsonl");
+    std::fs::write(&file, "").unwrap();
+    let flow = Flow::new("flow");
+    let marks = flow.read(JsonLinesSource::<Mark>::new(file, &MARKS).key(|_| "all".into()));
+    marks.key_by(|_| "all".into()).matches("never", a().times(0)).send(&Stream::<_>::named("found"));
+    marks.key_by(|_| "all".into()).matches("lost", a());
+    let said = flow.build().unwrap_err().to_string();
+    assert!(said.contains("step \"never\": part \"a\" is to take 0 to 0 records"), "{said}");
+    assert!(said.contains("nothing is done with the matches of step \"lost\""), "{said}");
+}
