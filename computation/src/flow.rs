@@ -12,7 +12,7 @@
 //! | `keyed` | records by key |
 //! | `windowed` | records by key and windows |
 //! | `process` | a computation of one's own |
-//! | `join` | two streams by key |
+//! | `join`, `interval` | two streams by key |
 //! | `table` | a stream and a table |
 //! | `dedup`, `suppress`, `rate` | which records go on, and when |
 //! | `enrich` | what the outside knows of them |
@@ -23,6 +23,7 @@
 mod branch;
 mod dedup;
 mod enrich;
+mod interval;
 mod join;
 mod keyed;
 mod matches;
@@ -37,7 +38,8 @@ mod windowed;
 
 pub use dedup::Dedup;
 pub use enrich::Enrich;
-pub use join::{IntervalJoin, Joined, WindowedJoin};
+pub use interval::IntervalJoin;
+pub use join::{Joined, WindowedJoin};
 pub use keyed::Keyed;
 pub use process::Processed;
 pub use rate::Rate;
@@ -176,6 +178,11 @@ impl Flow {
 fn ended<T>(outlet: Option<T>, what: impl fmt::Display) -> Result<T, String> {
     outlet.ok_or_else(|| format!("nothing is done with {what}: end it with `.write(..)`"))
 }
+
+/// The chapter of the book, whose examples are tested with the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/src/operators.md")]
+struct Chapter;
 
 #[cfg(test)]
 pub(crate) mod disturbed;

@@ -80,8 +80,12 @@ impl<T: Send + 'static, U: Send + 'static> Processor for Asking<T, U> {
                     answers.insert(id, answer);
                 }
                 let answer = answers.remove(&id).unwrap_or_else(|| Err(Failure::retry("it was not asked")));
-                let result =
-                    answer.and_then(|told| self.outlet.emit(&mut bundle.context(&work), key, at, told));
+                let result = {
+                    let mut cx = bundle.context(&work);
+                    // What is fused behind it is code of the user's, too.
+                    let told = async { self.outlet.emit(&mut cx, key, at, answer?) };
+                    guarded(told, self.timeout).await
+                };
                 bundle.end_call(work, result);
             }
         }

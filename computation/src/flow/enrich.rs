@@ -8,7 +8,9 @@ use crate::computation::{Declaration, Input};
 use crate::engine::asking::{Ask, Asking};
 use crate::engine::bundle::{Inputs, Processor};
 use crate::failure::Failure;
+use crate::outlet::Outlet;
 use crate::pipeline::{ErasedStep, RetryPolicy, StepOptions};
+use crate::stream::Stream;
 use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -74,30 +76,38 @@ where
         let (mine, name) = (node.clone(), name.to_owned());
         flow.later(move || {
             let outlet = ended(mine.outlet(), format_args!("what step {name:?} gives"))?;
-            let Enrich { under_way_max, timeout, retry } = how;
-            if under_way_max == 0 {
-                return Err(format!(
-                    "step {name:?}: with a concurrency of 0 nothing is ever asked: take 1 or more"
-                ));
-            }
-            let mut declaration = Declaration::default();
-            outlet.declare(&mut declaration);
-            let ask: Ask<T, U> = Arc::new(move |input: Input<T>| ask(input.value).boxed());
-            let make = move |streams: &[u32]| -> Box<dyn Processor> {
-                let decoder = Arc::new(|bytes: &bytes::Bytes| Postcard::decode(bytes));
-                let inputs =
-                    Inputs::new(streams.iter().map(|stream| (*stream, decoder.clone() as _)).collect());
-                Box::new(Asking { inputs, ask: ask.clone(), under_way_max, timeout, outlet: outlet.clone() })
-            };
-            let options = StepOptions { retry, ..StepOptions::default() };
-            Ok(vec![ErasedStep {
-                name,
-                inputs: vec![(&stream).into()],
-                declaration,
-                options,
-                make: Arc::new(make),
-            }])
+            Ok(vec![asking(name, how, &stream, ask, outlet)?])
         });
         Records::of(flow, node)
     }
+}
+
+/// The step that asks.
+pub(super) fn asking<T, U, F>(
+    name: String,
+    how: Enrich,
+    stream: &Stream<T>,
+    ask: impl Fn(T) -> F + Send + Sync + 'static,
+    outlet: Outlet<U>,
+) -> Result<ErasedStep, String>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    U: Send + 'static,
+    F: Future<Output = Result<U, Failure>> + Send + 'static,
+{
+    let Enrich { under_way_max, timeout, retry } = how;
+    if under_way_max == 0 {
+        return Err(format!("step {name:?}: with a concurrency of 0 nothing is ever asked: take 1 or more"));
+    }
+    let mut declaration = Declaration::default();
+    outlet.declare(&mut declaration);
+    let ask: Ask<T, U> = Arc::new(move |input: Input<T>| ask(input.value).boxed());
+    let make = move |streams: &[u32]| -> Box<dyn Processor> {
+        let decoder = Arc::new(|bytes: &bytes::Bytes| Postcard::decode(bytes));
+        let inputs = Inputs::new(streams.iter().map(|stream| (*stream, decoder.clone() as _)).collect());
+        Box::new(Asking { inputs, ask: ask.clone(), under_way_max, timeout, outlet: outlet.clone() })
+    };
+    let options = StepOptions { retry, ..StepOptions::default() };
+    let inputs = vec![stream.into()];
+    Ok(ErasedStep { name, inputs, declaration, options, make: Arc::new(make) })
 }

@@ -1,18 +1,17 @@
 //! Two streams by key: `a.key_by(..).join(b.key_by(..))`, then `.window(..)` or `.between(..)`, then what is told.
 
 use super::Flow;
+use super::interval::IntervalJoin;
 use super::keyed::Keyed;
 use super::records::Records;
 use super::windowed::windowed;
-use crate::join::{CoGroup, IntervalJoinOperator, IntervalJoinSpec, Offset, Pair, Side};
-use crate::pipeline::Step;
+use crate::join::{CoGroup, Offset, Pair, Side};
 use crate::stream::Stream;
 use crate::window::options::strategy_options;
 use crate::window::{Closing, Pane, Strategy, Trigger, WindowFn, Windowed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
-use std::time::Duration;
 
 /// Records of two streams under one key.
 #[must_use = "go on with `.window(..)` or `.between(..)`"]
@@ -32,6 +31,17 @@ where
     A: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     /// With the records of another stream that have the same key. See [`join`](crate::join) for what joins there are.
+    ///
+    /// Keys of different types never meet, and do not compile:
+    ///
+    /// ```compile_fail,E0308
+    /// # use pelton::flow::{Flow, Records};
+    /// fn wrong(orders: &Records<'_, (u64, String)>, customers: &Records<'_, String>) {
+    ///     let by_number = orders.key_as(|(number, _)| *number);
+    ///     let by_name = customers.key_as(|name| name.clone());
+    ///     let _ = by_number.join(by_name);
+    /// }
+    /// ```
     pub fn join<B>(self, other: Keyed<'f, B, K>) -> Joined<'f, A, B> {
         self.flow().same(other.flow());
         Joined { left: self.untyped(), right: other.untyped() }
@@ -51,10 +61,10 @@ where
     /// Those where the event time of the right record is between that of the left one plus `lower` and plus
     /// `upper`, both included.
     pub fn between(self, lower: Offset, upper: Offset) -> IntervalJoin<'f, A, B> {
-        IntervalJoin { joined: self, lower, upper, lateness: Duration::ZERO }
+        IntervalJoin::new(self, lower, upper)
     }
 
-    fn to_step(&self, name: &str) -> (&'f Flow, Stream<A>, Stream<B>) {
+    pub(super) fn to_step(&self, name: &str) -> (&'f Flow, Stream<A>, Stream<B>) {
         let (flow, left) = self.left.to_step(name, "left");
         let (_, right) = self.right.to_step(name, "right");
         (flow, left, right)
@@ -167,91 +177,6 @@ where
         self.co_group(name).then("join", move |pane, key, give| {
             let (left, right) = &pane.value;
             pairs(left, right, &mut |told| give(told, key.clone()));
-        })
-    }
-}
-
-/// A join of the records whose event times are so far apart.
-#[must_use = "end it with `.inner(..)`, `.left(..)` or `.full(..)`"]
-pub struct IntervalJoin<'f, A, B> {
-    joined: Joined<'f, A, B>,
-    lower: Offset,
-    upper: Offset,
-    lateness: Duration,
-}
-
-impl<A, B> fmt::Debug for IntervalJoin<'_, A, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IntervalJoin({:?}, {:?} to {:?})", self.joined, self.lower, self.upper)
-    }
-}
-
-impl<'f, A, B> IntervalJoin<'f, A, B>
-where
-    A: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
-    B: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
-{
-    /// How far behind the watermark a record may be and still meet what it should. Default 0.
-    pub fn allowed_lateness(mut self, lateness: Duration) -> Self {
-        self.lateness = lateness;
-        self
-    }
-
-    /// Every two records that meet, as the step `name`: at once, under the later of their event times.
-    pub fn inner<O: Clone + 'static>(
-        self,
-        name: &str,
-        join: impl Fn(&A, &B) -> O + Send + Sync + 'static,
-    ) -> Records<'f, O> {
-        self.told(name, (false, false), move |pair| match pair {
-            Pair::Both(a, b) => Some(join(a, b)),
-            Pair::Left(_) | Pair::Right(_) => None,
-        })
-    }
-
-    /// As [`Self::inner`], and every left record that meets none, with `None`: under its own event time, once none
-    /// can come any more. The output watermark waits for it.
-    pub fn left<O: Clone + 'static>(
-        self,
-        name: &str,
-        join: impl Fn(&A, Option<&B>) -> O + Send + Sync + 'static,
-    ) -> Records<'f, O> {
-        self.told(name, (true, false), move |pair| match pair {
-            Pair::Both(a, b) => Some(join(a, Some(b))),
-            Pair::Left(a) => Some(join(a, None)),
-            Pair::Right(_) => None,
-        })
-    }
-
-    /// As [`Self::inner`], and every record of either side that meets none, as [`Self::left`] does.
-    pub fn full<O: Clone + 'static>(
-        self,
-        name: &str,
-        join: impl Fn(Pair<&A, &B>) -> O + Send + Sync + 'static,
-    ) -> Records<'f, O> {
-        self.told(name, (true, true), move |pair| Some(join(pair)))
-    }
-
-    fn told<O: Clone + 'static>(
-        self,
-        name: &str,
-        (outer_left, outer_right): (bool, bool),
-        join: impl Fn(Pair<&A, &B>) -> Option<O> + Send + Sync + 'static,
-    ) -> Records<'f, O> {
-        let Self { joined, lower, upper, lateness } = self;
-        let (flow, left, right) = joined.to_step(name);
-        let step_name = name.to_owned();
-        flow.step(name, move |outlet| {
-            if lower > upper {
-                return Err(format!(
-                    "step {step_name:?}: its lower bound {lower:?} is above its upper bound {upper:?}, so nothing \
-                     would ever meet: change them round"
-                ));
-            }
-            let join = Box::new(join);
-            let spec = IntervalJoinSpec { lower, upper, lateness, outer_left, outer_right, join, outlet };
-            let step = Step::new(step_name, IntervalJoinOperator::new(spec));
-            Ok(step.reads_as(&left, Side::Left).reads_as(&right, Side::Right))
         })
     }
 }

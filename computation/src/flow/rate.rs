@@ -14,7 +14,7 @@ use crate::join::CALL_BYTES_SOFT_MAX;
 use crate::outlet::Outlet;
 use crate::pipeline::Step;
 use crate::state::{List, Value};
-use crate::timer::{Fired, Timer};
+use crate::timer::{Fired, TimeDomain, Timer};
 use pelton_domain::{EventTime, ProcessingTime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -113,10 +113,12 @@ impl Pace {
 
     /// The timer for the next record that is held.
     fn timer(&self, rate: &Rate) -> Timer {
-        // Up to the next microsecond: never before its time.
-        let at_us = self.next_ns(rate).saturating_add(999) / 1_000;
-        let timer = Timer::processing(RELEASE, ProcessingTime::from_micros(at_us));
-        timer.output_at(EventTime::from_micros(self.hold_us))
+        timer_at(self.next_ns(rate)).output_at(EventTime::from_micros(self.hold_us))
+    }
+
+    /// The timer for the moment from which nothing needs to be known any more, if nothing comes until then.
+    fn rest(&self) -> Timer {
+        timer_at(self.virtual_ns).output_at(EventTime::MAX)
     }
 }
 
@@ -168,6 +170,9 @@ where
         let mut pace = PACE.get(cx).await?.unwrap_or_default();
         if pace.held == 0 && pace.pass(&self.rate, now_ns(cx)) {
             PACE.set(cx, &pace)?;
+            if cx.timer(RELEASE, TimeDomain::Processing).await?.is_none() {
+                cx.set_timer(pace.rest())?;
+            }
             return self.outlet.emit(cx, input.key, input.event_time, input.value);
         }
         if pace.held >= self.rate.held_records_max {
@@ -203,13 +208,23 @@ where
             pace.held = pace.held.saturating_sub(1);
             self.outlet.emit(cx, cx.key().clone(), EventTime::from_micros(at_us), value)?;
         }
-        if pace.held > 0 {
+        if pace.held == 0 && pace.virtual_ns <= now_ns(cx) {
+            return PACE.clear(cx);
+        }
+        if pace.held == 0 {
+            cx.set_timer(pace.rest())?;
+        } else {
             // Of those that were not looked at it is only known that they are no earlier than all were before.
             pace.hold_us = left_us.filter(|_| all).unwrap_or(pace.hold_us);
             cx.set_timer(pace.timer(&self.rate))?;
         }
         PACE.set(cx, &pace)
     }
+}
+
+fn timer_at(ns: i64) -> Timer {
+    // Up to the next microsecond: never before its time.
+    Timer::processing(RELEASE, ProcessingTime::from_micros(ns.saturating_add(999) / 1_000))
 }
 
 fn now_ns(cx: &Context<'_>) -> i64 {

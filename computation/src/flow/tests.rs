@@ -1,3 +1,6 @@
+mod graphs;
+mod operators;
+
 use super::*;
 use crate::pipeline::PipelineError;
 use crate::window::aggregators::Count;

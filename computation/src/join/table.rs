@@ -99,6 +99,7 @@ impl<A: Kept, B: Kept, O: 'static> Computation for TableJoinOperator<A, B, O> {
         if let Some(copies) = spec.copies {
             check_copies(cx, copies).await?;
         }
+        check_kind(&input.value)?;
         let (at, place) = (input.event_time, Place::of(input.event_time, input.id));
         match input.value {
             Side::Right(Row { kind, value }) => {
@@ -161,6 +162,18 @@ impl<A: Kept, B: Kept, O: 'static> Shared<A, B, O> {
 /// When every row up to this time is there.
 fn due(at: EventTime) -> EventTime {
     moved(at, 1)
+}
+
+/// Rows of a kind have a namespace of its name: it must be as short as a key.
+fn check_kind<A, B>(record: &Side<Asked<A>, Row<B>>) -> Result<(), Failure> {
+    let (Side::Left(Asked { kind, .. }) | Side::Right(Row { kind, .. })) = record;
+    if kind.len() <= Key::LENGTH_MAX {
+        return Ok(());
+    }
+    let (bytes, bytes_max) = (kind.len(), Key::LENGTH_MAX);
+    Err(Failure::permanent(format!(
+        "a row is looked up by a key of {bytes} bytes, and {bytes_max} is the limit"
+    )))
 }
 
 async fn check_copies(cx: &mut Context<'_>, copies: u32) -> Result<(), Failure> {
