@@ -2,6 +2,7 @@
 //! where the run is stopped and goes on (I8, I10, I12).
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test: a panic is its failure")]
+#![allow(clippy::duplicate_mod, reason = "each example has the common part, as it has as a program")]
 
 #[allow(dead_code, reason = "its main is not for here")]
 #[path = "../../computation/examples/busiest_airports.rs"]

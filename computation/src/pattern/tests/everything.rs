@@ -158,7 +158,7 @@ impl Case {
                 AfterMatch::SkipToNext => drop(used.insert(first)),
                 AfterMatch::SkipPastLastEvent => from = from.max(choice[choice.len() - 1].0 + 1),
                 AfterMatch::SkipToFirst(name) => from = from.max(of(name).next().unwrap_or(0)),
-                AfterMatch::SkipToLast(name) => from = from.max(of(name).last().unwrap_or(0)),
+                AfterMatch::SkipToLast(name) => from = from.max(of(name).next_back().unwrap_or(0)),
             }
             true
         });
