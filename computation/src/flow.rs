@@ -16,6 +16,7 @@
 //! | `table` | a stream and a table |
 //! | `dedup`, `suppress`, `rate` | which records go on, and when |
 //! | `enrich` | what the outside knows of them |
+//! | `matches` | patterns over the records of one key |
 //! | `reduce` | records of a key that become one |
 //! | `source` | what can be read |
 
@@ -25,6 +26,7 @@ mod enrich;
 mod interval;
 mod join;
 mod keyed;
+mod matches;
 mod process;
 mod rate;
 mod records;

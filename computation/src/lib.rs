@@ -9,6 +9,7 @@
 //! | join computations | [`Pipeline`], [`Step`], [`Stream`] |
 //! | say a whole pipeline in one go | [`flow`] |
 //! | group records by time | [`window`] |
+//! | recognise a sequence of records | [`pattern`] |
 //! | join streams | [`join`] |
 //! | read and write files | [`source`], [`sink`] |
 //! | take records from outside, over gRPC | [`Ingest`], [`client`] |
@@ -26,6 +27,7 @@ pub mod codec;
 pub mod flow;
 pub mod join;
 pub mod local;
+pub mod pattern;
 pub mod pipeline;
 pub mod sink;
 pub mod source;

@@ -168,7 +168,8 @@ async fn run(
     let mut running = Running(Some(engine));
     let Some(engine) = &running.0 else { return Ok(Outcome::Stopped) };
     engine.started().await?;
-    let outcome = local::watch(engine, (options.progress, None), &clock, live.shadowed(engine, place)).await?;
+    let outcome =
+        local::watch(engine, (options.progress, None), &clock, live.shadowed(engine, place)).await?;
     if let Some(engine) = running.0.take() {
         local::stop(None, engine).await?;
     }

@@ -210,25 +210,30 @@ pub struct Killed {
     pub number: u32,
     /// How long after the start.
     pub after: Duration,
-    /// How many lines of both files could be read then.
+    /// How many lines of all files could be read then.
     pub lines: usize,
 }
 
 /// Starts `run` and kills it at random moments, again and again on the same store, then lets it end.
 /// `progress` hears of each kill. Gives what the last run printed.
 ///
-/// After each kill the outputs must be readable: no line twice, and none gone that was there before.
+/// After each kill `files`, its outputs, must be readable: no line twice, and none gone that was there before.
 ///
 /// # Errors
 /// Where a run failed or panicked by itself, an output had a line twice or lost one, or it ended before all
 /// kills were made (then it wants a lower rate).
-pub fn kill_repeatedly(run: &Run, kills: Kills, mut progress: impl FnMut(Killed)) -> Result<String> {
-    let mut seen = [BTreeSet::new(), BTreeSet::new()];
+pub fn kill_repeatedly(
+    run: &Run,
+    kills: Kills,
+    files: &[&str],
+    mut progress: impl FnMut(Killed),
+) -> Result<String> {
+    let mut seen = vec![BTreeSet::new(); files.len()];
     for (number, after) in (1..).zip(kills.moments()) {
         let child = run.command().spawn()?;
         std::thread::sleep(after);
         kill(child).with_context(|| format!("kill {number} of {}, after {after:?}", kills.count))?;
-        let found = [run.line_set("hourly.jsonl")?, run.line_set("alerts.jsonl")?];
+        let found: Vec<_> = files.iter().map(|file| run.line_set(file)).collect::<Result<_>>()?;
         for (before, now) in seen.iter().zip(&found) {
             let gone: Vec<&String> = before.difference(now).collect();
             ensure!(gone.is_empty(), "after kill {number} lines are gone that were there: {gone:#?}");

@@ -9,7 +9,7 @@ mod pipeline;
 use pelton::local::{LocalOptions, Outcome, Progress, run_on};
 use pelton::{Engine, EngineOptions};
 use pelton_statestore::StoreHandle;
-use pelton_tests::flight_runs::january;
+use pelton_tests::flight_runs::{Kills, Run, january, kill_repeatedly, program};
 use pelton_tests::independent::{differences, expected_hourly};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -68,7 +68,7 @@ async fn store(output: &Path) -> StoreHandle {
 
 async fn run_to_the_end(output: &Path, store: StoreHandle) {
     let options = LocalOptions { progress: Progress::Off, ..LocalOptions::new("") };
-    let pipeline = pipeline::build(&january(), output).unwrap();
+    let pipeline = pipeline::build(&january(), output, None).unwrap();
     assert_eq!(run_on(pipeline, store, options).await.unwrap().outcome, Outcome::Finished);
 }
 
@@ -85,12 +85,24 @@ async fn engines_that_are_dropped_in_the_middle_change_no_line() {
     let output = tempfile::tempdir().unwrap();
     let store = store(output.path()).await;
     for _ in 0..8 {
-        let pipeline = pipeline::build(&january(), output.path()).unwrap();
+        let pipeline = pipeline::build(&january(), output.path(), None).unwrap();
         let engine = Engine::start(pipeline, store.clone(), EngineOptions::default()).await.unwrap();
         engine.started().await.unwrap();
         tokio::time::sleep(Duration::from_millis(random.random_range(1..120))).await;
         engine.abort();
     }
     run_to_the_end(output.path(), store).await;
+    judge(output.path());
+}
+
+#[test]
+fn processes_killed_at_random_moments_change_no_line_of_windows_and_sessions() {
+    let output = tempfile::tempdir().unwrap();
+    let binary = program("examples/flight_windows", &["--example", "flight_windows"]).unwrap();
+    let more = vec!["--rate".to_owned(), "6000".to_owned()];
+    let run = Run { binary, input: january(), output: output.path().to_owned(), more };
+    let kills = Kills { count: 8, over: Duration::from_millis(3_000), seed: pelton_tests::seed() };
+    kill_repeatedly(&run, kills, &["hourly.jsonl", "aircraft-days.jsonl"], |kill| println!("{kill:?}"))
+        .unwrap();
     judge(output.path());
 }

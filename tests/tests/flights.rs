@@ -83,7 +83,9 @@ fn killed_at_random_moments_it_ends_with_the_lines_of_an_undisturbed_run() {
     undisturbed.to_success().unwrap();
     let killed = run(&dir.path().join("killed"), &["--rate", "6000"]);
     let kills = Kills { count: 8, over: Duration::from_millis(3_000), seed };
-    let summary = kill_repeatedly(&killed, kills, |kill| println!("{kill:?}")).unwrap();
+    let summary =
+        kill_repeatedly(&killed, kills, &["hourly.jsonl", "alerts.jsonl"], |kill| println!("{kill:?}"))
+            .unwrap();
     assert!(summary.contains("unclean stop"), "{summary}");
     for file in ["hourly.jsonl", "alerts.jsonl"] {
         let expected = undisturbed.line_set(file).unwrap();

@@ -5,28 +5,42 @@
 //! | `pipeline` | the flights, and what is made of them |
 //!
 //!     cargo run --release --example flight_windows
-//!     cargo run --release --example flight_windows -- FLIGHTS.csv.gz OUTPUT_DIR
+//!     cargo run --release --example flight_windows -- --input FLIGHTS.csv.gz --output DIR [--rate 5000]
 //!
 //! It may be killed at any moment: started again with the same arguments, it goes on.
 
 mod pipeline;
 
 use anyhow::{Context, Result};
+use clap::Parser;
 use pelton::local::{self, LocalOptions};
 use std::path::{Path, PathBuf};
 
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The flights, a CSV file; by default those of January 2013.
+    #[arg(long)]
+    input: Option<PathBuf>,
+    /// The directory for what comes out, and for the state; by default `target/flight_windows`.
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// Rows a second; by default as many as go.
+    #[arg(long)]
+    rate: Option<f64>,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
-    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    pelton::cli::log_to_stderr();
+    let Arguments { input, output, rate } = Arguments::parse();
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let input = arguments.next().unwrap_or_else(|| repository.join("tests/data/flights-2013-01.csv.gz"));
-    let output = arguments.next().unwrap_or_else(|| repository.join("target/flight_windows"));
+    let input = input.unwrap_or_else(|| repository.join("tests/data/flights-2013-01.csv.gz"));
+    let output = output.unwrap_or_else(|| repository.join("target/flight_windows"));
     std::fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
     let input = input.canonicalize().with_context(|| format!("cannot find {}", input.display()))?;
     let output = output.canonicalize().with_context(|| format!("cannot find {}", output.display()))?;
     let store = format!("embedded:{}", output.join("store").display());
-    let summary = local::run(pipeline::build(&input, &output)?, LocalOptions::new(store)).await?;
+    let summary = local::run(pipeline::build(&input, &output, rate)?, LocalOptions::new(store)).await?;
     println!("{summary}\nLines are in {}", output.display());
     Ok(())
 }

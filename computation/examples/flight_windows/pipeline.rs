@@ -55,15 +55,17 @@ struct AircraftDay {
 }
 
 /// Says it all.
-pub(crate) fn build(input: &Path, output: &Path) -> Result<Pipeline, PipelineError> {
+pub(crate) fn build(input: &Path, output: &Path, rate: Option<f64>) -> Result<Pipeline, PipelineError> {
     let flow = Flow::new("flight-windows");
-    let flights = flow.read(
-        CsvSource::<Flight>::new(input, &FLIGHTS)
-            .null("NA")
-            .key(|flight| flight.origin.as_str().into())
-            .event_time(Flight::scheduled)
-            .disorder(24 * HOUR),
-    );
+    let flights = CsvSource::<Flight>::new(input, &FLIGHTS)
+        .null("NA")
+        .key(|flight| flight.origin.as_str().into())
+        .event_time(Flight::scheduled)
+        .disorder(24 * HOUR);
+    let flights = flow.read(match rate {
+        Some(rate) => flights.rate(rate),
+        None => flights,
+    });
 
     let delay = |flight: &Flight| flight.dep_time.and(flight.dep_delay).map_or(0, i64::from);
     flights

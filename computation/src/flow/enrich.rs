@@ -9,7 +9,7 @@ use crate::engine::asking::{Ask, Asking};
 use crate::engine::bundle::{Inputs, Processor};
 use crate::failure::Failure;
 use crate::outlet::Outlet;
-use crate::pipeline::{ErasedStep, RetryPolicy, StepOptions};
+use crate::pipeline::{ErasedStep, RetryPolicy, Role, StepOptions};
 use crate::stream::Stream;
 use futures_util::FutureExt;
 use serde::Serialize;
@@ -109,5 +109,5 @@ where
     };
     let options = StepOptions { retry, ..StepOptions::default() };
     let inputs = vec![stream.into()];
-    Ok(ErasedStep { name, inputs, declaration, options, make: Arc::new(make) })
+    Ok(ErasedStep { name, inputs, declaration, options, make: Arc::new(make), role: Role::Own })
 }

@@ -132,8 +132,8 @@ impl<C: Computation> Step<C> {
 
     /// The same step of another computation.
     pub(crate) fn wrapped<D: Computation<Input = C::Input>>(self, wrap: impl FnOnce(C) -> D) -> Step<D> {
-        let Self { name, computation, inputs, outside, options } = self;
-        Step { name, computation: wrap(computation), inputs, outside, options }
+        let Self { name, computation, inputs, outside, options, role } = self;
+        Step { name, computation: wrap(computation), inputs, outside, options, role }
     }
 
     pub(crate) fn name(&self) -> &str {

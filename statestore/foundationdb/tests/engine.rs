@@ -106,7 +106,8 @@ fn the_flights_of_january_survive_kills_of_the_engine_and_of_the_server() {
     let (cluster, ended) = (Arc::new(Mutex::new(cluster)), Arc::new(AtomicBool::new(false)));
     let killer = kill_server(&cluster, &ended);
     let kills = Kills { count: 6, over: Duration::from_secs(9), seed: pelton_tests::seed() };
-    let summary = kill_repeatedly(&killed, kills, |kill| println!("{kill:?}"));
+    let summary =
+        kill_repeatedly(&killed, kills, &["hourly.jsonl", "alerts.jsonl"], |kill| println!("{kill:?}"));
     ended.store(true, Ordering::Relaxed);
     println!("the server was killed {} times\n{}", killer.join().unwrap(), summary.unwrap());
     assert_eq!(differences(&hourly, &killed.lines("hourly.jsonl").unwrap()), [] as [&str; 0], "I12");

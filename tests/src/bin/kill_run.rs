@@ -88,7 +88,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let kills = kills(arguments, expected.flights);
     println!("seed {}: {} kills over {:?}", kills.seed, kills.count, kills.over);
     let servers = cluster.map(|cluster| kill_server(cluster, arguments.server_kills.unwrap_or(0), kills));
-    let said = kill_repeatedly(&killed, kills, |kill| {
+    let said = kill_repeatedly(&killed, kills, &["hourly.jsonl", "alerts.jsonl"], |kill| {
         let (lines, all) = (kill.lines, expected.lines.len() + alerts.len());
         println!("kill {:3} after {:4} ms: {lines} of {all} lines", kill.number, kill.after.as_millis());
     });

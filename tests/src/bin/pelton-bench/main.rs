@@ -2,7 +2,7 @@
 //! in the same run. How to read it: docs/src/benchmarks.md.
 //!
 //! ```text
-//! cargo run --release -p pelton-tests --bin pelton-bench -- [latency|throughput|all] [--json]
+//! cargo run --release -p pelton-tests --bin pelton-bench -- [latency|throughput|windows|all] [--json]
 //! ```
 
 #![allow(clippy::cast_precision_loss, reason = "figures to be shown")]
@@ -12,6 +12,7 @@ mod load;
 mod raw;
 mod recorder;
 mod throughput;
+mod windows;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
@@ -27,6 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 enum Part {
     Latency,
     Throughput,
+    Windows,
     All,
 }
 
@@ -61,7 +63,13 @@ struct Arguments {
     /// Intervals of the counting computation.
     #[arg(long, default_value_t = 1)]
     intervals: u32,
-    /// Rounds of the throughput part; the figures are the means.
+    /// Records of the windows part.
+    #[arg(long, default_value_t = 300_000)]
+    window_records: u64,
+    /// Keys of the windows part.
+    #[arg(long, default_value_t = 10_000)]
+    window_keys: u64,
+    /// Rounds of the throughput and windows parts; the figures are the means.
     #[arg(long, default_value_t = 2)]
     rounds: u32,
     /// Print JSON.
@@ -103,11 +111,14 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut figures = Vec::new();
     runtime.block_on(async {
-        if arguments.part != Part::Throughput {
+        if matches!(arguments.part, Part::Latency | Part::All) {
             latency::measure(&arguments, &mut figures).await?;
         }
-        if arguments.part != Part::Latency {
+        if matches!(arguments.part, Part::Throughput | Part::All) {
             throughput::measure(&arguments, &mut figures).await?;
+        }
+        if matches!(arguments.part, Part::Windows | Part::All) {
+            windows::measure(&arguments, &mut figures).await?;
         }
         anyhow::Ok(())
     })?;
