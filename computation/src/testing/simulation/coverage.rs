@@ -18,7 +18,7 @@ pub struct Coverage {
 impl Coverage {
     pub(crate) fn add(&mut self, faults: &BTreeMap<FaultKind, u64>) {
         self.runs += 1;
-        for (kind, _) in faults {
+        for kind in faults.keys() {
             *self.kinds.entry(*kind).or_default() += 1;
             for (other, _) in faults.range(..kind) {
                 *self.pairs.entry((*other, *kind)).or_default() += 1;

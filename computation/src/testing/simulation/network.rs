@@ -7,24 +7,24 @@
 //! Each process has an address of its own, 127.0.0.N. Nothing is decided by chance here but delays, which are drawn
 //! in the order in which processes send: one seed gives one history.
 
+mod socket;
+
 use super::history::History;
 use super::time::{ProcessClock, Virtual};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use pelton_transport::network::{Accepted, Bytestream, Listen, Network};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use socket::Socket;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
 /// A process of the cluster, by its number.
 pub(crate) type Place = u8;
@@ -81,17 +81,57 @@ struct Listening {
 #[derive(Clone, Copy)]
 struct End {
     connection: u64,
-    /// 0: who connected; 1: who accepted.
-    side: usize,
+    side: Side,
+}
+
+/// One of the two ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Connected,
+    Accepted,
+}
+
+impl Side {
+    const BOTH: [Self; 2] = [Self::Connected, Self::Accepted];
+
+    fn other(self) -> Self {
+        match self {
+            Self::Connected => Self::Accepted,
+            Self::Accepted => Self::Connected,
+        }
+    }
+}
+
+/// Something that each side has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Pair<T> {
+    connected: T,
+    accepted: T,
+}
+
+impl<T> Pair<T> {
+    fn of(&self, side: Side) -> &T {
+        match side {
+            Side::Connected => &self.connected,
+            Side::Accepted => &self.accepted,
+        }
+    }
+
+    fn of_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Connected => &mut self.connected,
+            Side::Accepted => &mut self.accepted,
+        }
+    }
 }
 
 struct Connection {
-    places: [Place; 2],
+    places: Pair<Place>,
     /// What each side has sent.
-    sent: [Direction; 2],
+    sent: Pair<Direction>,
     /// Each side is told of the reset once the news has reached it.
-    reset: [Option<Virtual>; 2],
-    open: [bool; 2],
+    reset: Pair<Option<Virtual>>,
+    open: Pair<bool>,
 }
 
 #[derive(Default)]
@@ -137,14 +177,11 @@ impl State {
 
     /// Ends a connection now: what is under way is lost, and each side hears of it after a while, unless it is cut off.
     fn reset(&mut self, id: u64, now: Virtual) {
-        let heard = [now + self.latency(), now + self.latency()];
+        let heard = Pair { connected: now + self.latency(), accepted: now + self.latency() };
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        for (side, at) in heard.into_iter().enumerate() {
-            if let Some(reset) = connection.reset.get_mut(side) {
-                reset.get_or_insert(at);
-            }
-        }
-        for direction in &mut connection.sent {
+        for side in Side::BOTH {
+            connection.reset.of_mut(side).get_or_insert(*heard.of(side));
+            let direction = connection.sent.of_mut(side);
             direction.packets.clear();
             direction.wake_all();
         }
@@ -184,9 +221,9 @@ impl Fabric {
         let mut state = self.state();
         state.cut.insert((from, to));
         for connection in state.connections.values_mut() {
-            for side in 0..2 {
-                if (connection.places[side], connection.places[1 - side]) == (from, to) {
-                    connection.sent[side].packets.iter_mut().for_each(|packet| packet.at = None);
+            for side in Side::BOTH {
+                if (*connection.places.of(side), *connection.places.of(side.other())) == (from, to) {
+                    connection.sent.of_mut(side).packets.iter_mut().for_each(|packet| packet.at = None);
                 }
             }
         }
@@ -198,7 +235,8 @@ impl Fabric {
         state.cut.clear();
         let latency = state.latency();
         for connection in state.connections.values_mut() {
-            for direction in &mut connection.sent {
+            for side in Side::BOTH {
+                let direction = connection.sent.of_mut(side);
                 for packet in &mut direction.packets {
                     packet.at.get_or_insert(now + latency);
                 }
@@ -213,16 +251,18 @@ impl Fabric {
     pub(crate) fn crash(&self, place: Place, now: Virtual, told: bool) {
         let mut state = self.state();
         state.listeners.retain(|address, _| place_of(*address) != Some(place));
-        let theirs = |connection: &Connection| connection.places.contains(&place);
+        let theirs =
+            |connection: &Connection| Side::BOTH.iter().any(|side| *connection.places.of(*side) == place);
         let ended: Vec<u64> =
             state.connections.iter().filter(|(_, c)| theirs(c)).map(|(id, _)| *id).collect();
         for id in ended {
             if told {
                 state.reset(id, now);
             } else if let Some(connection) = state.connections.get_mut(&id) {
-                let side = usize::from(connection.places[1] == place);
-                connection.sent[side].packets.clear();
-                connection.open[side] = false;
+                let here = connection.places.connected == place;
+                let side = if here { Side::Connected } else { Side::Accepted };
+                connection.sent.of_mut(side).packets.clear();
+                *connection.open.of_mut(side) = false;
             }
         }
     }
@@ -273,18 +313,20 @@ impl At {
         let id = state.next_connection;
         state.next_connection += 1;
         let connection = Connection {
-            places: [self.place, there],
-            sent: Default::default(),
-            reset: [None; 2],
-            open: [true; 2],
+            places: Pair { connected: self.place, accepted: there },
+            sent: Pair::default(),
+            reset: Pair::default(),
+            open: Pair { connected: true, accepted: true },
         };
         state.connections.insert(id, connection);
         let port = 32_768 + u16::try_from(id % 16_384).unwrap_or_default();
         if let Some(listening) = state.listeners.get_mut(&to) {
-            listening.waiting.push_back((End { connection: id, side: 1 }, address_of(self.place, port)));
+            listening
+                .waiting
+                .push_back((End { connection: id, side: Side::Accepted }, address_of(self.place, port)));
             wake(&mut listening.waker);
         }
-        let end = End { connection: id, side: 0 };
+        let end = End { connection: id, side: Side::Connected };
         Ok(Some((Socket { at: self.clone(), end, sleep: None }, latency)))
     }
 }
@@ -358,189 +400,21 @@ impl Drop for Listener {
     }
 }
 
-/// One end of a connection.
-struct Socket {
-    at: At,
-    end: End,
-    /// Until the next packet is here.
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl fmt::Debug for Socket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connection {} at {}", self.end.connection, self.at.place)
-    }
-}
-
-/// What a reader finds.
-enum Found {
-    Read,
-    Ended,
-    Wait(Option<Virtual>),
-}
-
-impl Socket {
-    fn look(&self, now: Virtual, into: &mut ReadBuf<'_>, waker: &Waker) -> io::Result<Found> {
-        let mut state = self.at.fabric.state();
-        let End { connection, side } = self.end;
-        let Some(connection) = state.connections.get_mut(&connection) else {
-            return Err(ErrorKind::ConnectionReset.into());
-        };
-        if let Some(reset) = connection.reset[side] {
-            if reset <= now {
-                return Err(ErrorKind::ConnectionReset.into());
-            }
-            connection.sent[1 - side].reader = Some(waker.clone());
-            return Ok(Found::Wait(Some(reset)));
-        }
-        let incoming = &mut connection.sent[1 - side];
-        let mut read = false;
-        while let Some(packet) = incoming.packets.front_mut() {
-            if packet.at.is_none_or(|at| at > now) || into.remaining() == 0 {
-                break;
-            }
-            let taken = packet.bytes.len().min(into.remaining());
-            into.put_slice(&packet.bytes[..taken]);
-            packet.bytes.advance(taken);
-            incoming.bytes -= taken;
-            read = true;
-            if packet.bytes.is_empty() {
-                incoming.packets.pop_front();
-            }
-        }
-        if read {
-            wake(&mut incoming.writer);
-            return Ok(Found::Read);
-        }
-        let next = incoming.packets.front().map(|packet| packet.at);
-        let wait = match next {
-            Some(at) => at,
-            None => match incoming.ended {
-                Some(ended) if ended <= now => return Ok(Found::Ended),
-                ended => ended,
-            },
-        };
-        incoming.reader = Some(waker.clone());
-        Ok(Found::Wait(wait))
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut now = self.at.clock.virtual_now();
-        loop {
-            match self.look(now, into, cx.waker())? {
-                Found::Read | Found::Ended => return Poll::Ready(Ok(())),
-                Found::Wait(None) => return Poll::Pending,
-                Found::Wait(Some(at)) => {
-                    let moment = self.at.clock.moment(at);
-                    let mut sleep =
-                        self.sleep.take().unwrap_or_else(|| Box::pin(tokio::time::sleep_until(moment)));
-                    if sleep.deadline() != moment {
-                        sleep.as_mut().reset(moment);
-                    }
-                    let ready = sleep.as_mut().poll(cx).is_ready();
-                    self.sleep = Some(sleep);
-                    if !ready {
-                        return Poll::Pending;
-                    }
-                    now = now.max(at);
-                }
-            }
-        }
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let now = self.at.clock.virtual_now();
-        let mut state = self.at.fabric.state();
-        let End { connection: id, side } = self.end;
-        let reset = state.weather.reset;
-        if state.chance(reset) {
-            state.reset(id, now);
-        }
-        let lost = state.weather.lost;
-        let late = if state.chance(lost) { RESEND } else { Duration::ZERO };
-        let delay = state.latency() + late;
-        state.counts.packets += 1;
-        state.counts.lost += u64::from(!late.is_zero());
-        let (cut, history) = (state.cut.clone(), state.history.clone());
-        let Some(connection) = state.connections.get_mut(&id) else {
-            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
-        };
-        if let Some(reset) = connection.reset[side] {
-            if reset <= now {
-                return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
-            }
-            // It does not know yet: what it writes goes nowhere.
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        let (from, to) = (connection.places[side], connection.places[1 - side]);
-        let there = connection.open[1 - side];
-        let outgoing = &mut connection.sent[side];
-        let room = WINDOW_BYTES.saturating_sub(outgoing.bytes);
-        if room == 0 {
-            outgoing.writer = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let taken = bytes.len().min(room);
-        outgoing.bytes += taken;
-        history.packet((from, to), now);
-        if there {
-            outgoing.last = outgoing.last.max(now + delay);
-            let at = (!cut.contains(&(from, to))).then_some(outgoing.last);
-            outgoing.packets.push_back(Packet { at, bytes: Bytes::copy_from_slice(&bytes[..taken]) });
-            wake(&mut outgoing.reader);
-        }
-        Poll::Ready(Ok(taken))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.at.end(self.end);
-        Poll::Ready(Ok(()))
-    }
-}
-
 impl At {
     /// A side has said all that it will.
     fn end(&self, End { connection: id, side }: End) {
         let now = self.clock.virtual_now();
         let mut state = self.fabric.state();
-        let gone = |connection: &Connection| !connection.open[side] || connection.sent[side].ended.is_some();
+        let gone =
+            |connection: &Connection| !*connection.open.of(side) || connection.sent.of(side).ended.is_some();
         if state.connections.get(&id).is_none_or(gone) {
             return;
         }
         let latency = state.latency();
         let Some(connection) = state.connections.get_mut(&id) else { return };
-        let outgoing = &mut connection.sent[side];
+        let outgoing = connection.sent.of_mut(side);
         outgoing.last = outgoing.last.max(now + latency);
         outgoing.ended = Some(outgoing.last);
         wake(&mut outgoing.reader);
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        // A runtime that is dropped takes its sockets along, and has no time any more: see `Fabric::crash`.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            self.at.end(self.end);
-        }
-        let mut state = self.at.fabric.state();
-        let End { connection: id, side } = self.end;
-        let Some(connection) = state.connections.get_mut(&id) else { return };
-        connection.open[side] = false;
-        wake(&mut connection.sent[1 - side].writer);
-        if connection.open == [false; 2] {
-            state.connections.remove(&id);
-        }
     }
 }

@@ -4,7 +4,7 @@ use super::plan::Plan;
 use super::process::Surroundings;
 use crate::engine::clock::Clock;
 use crate::engine::router::MailFault;
-use crate::engine::worker::{EngineOptions, JoinedWorker, WorkerOptions};
+use crate::engine::worker::{EngineOptions, IngestLimits, JoinedWorker, WorkerOptions};
 use crate::pipeline::Pipeline;
 use pelton_domain::Name;
 use pelton_injector::Worker;
@@ -78,7 +78,7 @@ pub(crate) async fn injector(
     options.reshape_every = Duration::ZERO;
     if plan.has(super::FaultKind::Reshaping) {
         options.reshape_every = Duration::from_millis(150);
-        let hot = Load { busy_permille: 20, memory_bytes: 2_000, ..Load::default() };
+        let hot = Load { busy_permille: 20, memory_bytes: 2_000 };
         options.heat = HeatLimits::new(hot, 400, 1, 1, 12).map_err(|error| error.to_string())?;
     }
     let stop = CancellationToken::new();
@@ -121,7 +121,7 @@ pub(crate) async fn worker(
         advertise: None,
         security: Security::none(),
         computations: None,
-        ingest: Default::default(),
+        ingest: IngestLimits::default(),
     };
     let worker = JoinedWorker::start(pipeline, store, options).await.map_err(|error| error.to_string())?;
     worker.ended().await.map_err(|error| error.to_string())
