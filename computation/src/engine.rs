@@ -14,6 +14,7 @@
 //! | [`batch`] | what one commit will hold | I2, I4 |
 //! | [`scope`] | what user code acts on: the parts above, for one key at a time | |
 //! | [`bundle`] | the contract between interval and code | |
+//! | [`asking`] | questions to the outside, several at once | I2, I9, I11 |
 //! | [`interval`] | one task that owns one interval | I1 to I11 |
 //! | [`recovery`] | the scan after a take-over | I1, I5, I6, I8 |
 //! | [`reshape`] | split and merge | I1, I5 |
