@@ -67,9 +67,9 @@ fn i12_each_record_comes_once_and_in_order_to_who_goes_on_elsewhere_again_and_ag
         assert_eq!(seen.keys, expected(1_000));
         // What is finished stays: for who was there, and for who comes now.
         let mut again = subscribe(addresses.clone(), "orders", begin);
-        Seen::default().to_the_end(&mut again).await;
+        Seen::default().receive_all(&mut again).await;
         let mut whole = Seen::default();
-        whole.to_the_end(&mut subscribe(addresses, "orders", Begin::Earliest)).await;
+        whole.receive_all(&mut subscribe(addresses, "orders", Begin::Earliest)).await;
         assert_eq!(whole.keys, expected(1_000));
     });
 }
@@ -187,10 +187,10 @@ fn i10_records_that_have_expired_are_an_error_that_says_so_never_a_gap() {
         append(addresses.clone(), "ann", 500..4_000).await;
         finish(addresses.clone()).await;
         let mut whole = Seen::default();
-        whole.to_the_end(&mut subscribe(addresses.clone(), "orders", Begin::Earliest)).await;
+        whole.receive_all(&mut subscribe(addresses.clone(), "orders", Begin::Earliest)).await;
         assert_eq!(whole.count(), 4_000);
         let mut begun_late = Seen::default();
-        begun_late.to_the_end(&mut subscribe(addresses.clone(), "recent", Begin::Earliest)).await;
+        begun_late.receive_all(&mut subscribe(addresses.clone(), "recent", Begin::Earliest)).await;
         let kept = begun_late.count();
         assert!((700..=1_000).contains(&kept), "{kept}");
         assert_eq!(begun_late.keys["ann"], (4_000 - kept as u64..4_000).collect::<Vec<_>>());

@@ -159,7 +159,7 @@ impl Seen {
     }
 
     /// Receives until the stream ends.
-    pub(crate) async fn to_the_end(&mut self, from: &mut SubscribeClient) {
+    pub(crate) async fn receive_all(&mut self, from: &mut SubscribeClient) {
         while let Some(received) = from.next().await.unwrap() {
             self.take(&received.records);
         }
