@@ -222,6 +222,7 @@ async fn calls_are_counted() {
         commits_applied: 1,
         writes_applied: 1,
         bytes_applied: 6,
+        ..Counts::default()
     };
     assert_eq!(store.counts(), expected);
     assert_eq!(store.dump().len(), 1);

@@ -41,6 +41,8 @@ fn relay(directory: &Path) -> Result<(Services, Vec<String>)> {
         workers: addresses.iter().map(own).collect(),
         leader_lease: Duration::from_millis(1000),
         worker_lease: Duration::from_millis(1500),
+        injector_options: Vec::new(),
+        places: None,
     })?;
     Ok((services, addresses))
 }

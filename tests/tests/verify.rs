@@ -54,7 +54,7 @@ fn i12_flights_that_were_killed_again_and_again_do_not_differ_and_what_is_then_c
     let binary = example_binary().unwrap();
     let run = Run { binary, input: january(), output, more: vec!["--rate".into(), "9000".into()] };
     let kills = Kills { count: 5, over: Duration::from_millis(1_800), seed: pelton_tests::seed() };
-    kill_repeatedly(&run, kills, |kill| println!("{kill:?}")).unwrap();
+    kill_repeatedly(&run, kills, &["hourly.jsonl", "alerts.jsonl"], |kill| println!("{kill:?}")).unwrap();
 
     let same = verify(&run, &[]);
     assert_eq!(same.status.code(), Some(0), "{}", printed(&same));
