@@ -181,7 +181,7 @@ fn a_flow_sends_records_to_their_partition_as_json_without_a_step_between() {
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("lines.jsonl");
-    std::fs::write(&file, "").unwrap();
+    std::fs::write(&file, "[1,\"a\"]\n").unwrap();
     static LINES: Stream<(i64, String)> = Stream::new("lines");
     let lines = JsonLinesSource::<(i64, String)>::new(&file, &LINES)
         .key(|(_, line)| line.as_str().into())
