@@ -69,12 +69,18 @@ pub fn grounds() -> Vec<Ground> {
     .collect()
 }
 
-/// Looks for a run under one of `seeds` that shows the bug.
+/// Looks for a run under one of `seeds` that shows the bug, and ends well without it.
+///
+/// # Panics
+/// Where a run fails without it too: that would say nothing.
 #[must_use]
 pub fn hunt(mutant: Mutant, grounds: &[Ground], seeds: Range<u64>) -> Option<Caught> {
     let runs = seeds.clone().flat_map(|seed| grounds.iter().map(move |ground| (seed, ground)));
     runs.into_iter().find_map(|(seed, ground)| {
         let (check, words) = with_mutant(mutant, || symptom(ground, seed))?;
+        if let Some((_, words)) = symptom(ground, seed) {
+            panic!("{}, seed {seed}, fails without any bug: {words}", ground.name);
+        }
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
         Some(Caught { seeds: seed - seeds.start + 1, seed, workload: ground.name, check, words })
     })
@@ -94,6 +100,9 @@ fn symptom(ground: &Ground, seed: u64) -> Option<(Check, String)> {
 }
 
 /// Hunts for all of `mutants`, in as many threads as there are processors, and gives them back in their order.
+///
+/// # Panics
+/// As [`hunt`].
 #[must_use]
 pub fn hunt_all(mutants: &[Mutant], grounds: &[Ground], seeds: Range<u64>) -> Vec<(Mutant, Option<Caught>)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -107,7 +116,10 @@ pub fn hunt_all(mutants: &[Mutant], grounds: &[Ground], seeds: Range<u64>) -> Ve
     };
     let mut found: Vec<(Mutant, Option<Caught>)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     found.sort_by_key(|(mutant, _)| *mutant);
     found

@@ -46,6 +46,8 @@ static IN_GROUP: Value<(u64, u64)> = Value::new("in_group");
 
 /// How many numbers, of all keys, are one group.
 const GROUP: u64 = 20;
+/// A tag for each: what is set again must be set before it may have fired, or the answer would depend on the way there.
+const GROUPS: [&str; 12] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"];
 
 /// Sets one event timer for each group of numbers, again with each number, and clears it with some; what fired is kept.
 #[derive(Clone)]
@@ -63,9 +65,10 @@ impl Computation for Groups {
         let (before, seen) = IN_GROUP.get(cx).await?.unwrap_or((group, 0));
         let seen = if before == group { seen + 1 } else { 1 };
         IN_GROUP.set(cx, &(group, seen))?;
-        let tag = if group % 2 == 0 { "even group" } else { "odd group" };
+        let tag = usize::try_from(group).ok().and_then(|group| GROUPS.get(group));
+        let tag = tag.ok_or_else(|| Failure::permanent("there are not so many groups"))?;
         // Two numbers later it is a timer again, or is not: what counts is the last word before the group's end.
-        if input.value % 7 == 0 {
+        if input.value.is_multiple_of(7) {
             return cx.clear_timer(tag, TimeDomain::Event);
         }
         let payload = (group * 1000 + seen).to_be_bytes().to_vec();
