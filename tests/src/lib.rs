@@ -4,6 +4,7 @@ pub mod evolving;
 pub mod fdb;
 pub mod flight_runs;
 pub mod independent;
+pub mod mutants;
 pub mod network;
 pub mod process;
 pub mod services;

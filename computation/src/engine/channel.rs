@@ -6,6 +6,7 @@
 //! A sender has at most so many records and bytes on their way: the receiver's memory is bounded by its senders.
 
 use super::outbox::{ChunkId, Item};
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{KeyInterval, KeyPosition, ProcessingTime, Sequencer};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -131,6 +132,9 @@ impl SenderChannel {
         self.records = 0;
         self.bytes = 0;
         self.progress_at = now;
+        if mutant(Mutant::ResentInReverse) {
+            self.on_their_way.make_contiguous().reverse();
+        }
         while let Some((_, delivery)) = self.on_their_way.pop_back() {
             self.queue.push_front(delivery);
         }
@@ -198,6 +202,10 @@ impl ReceiverChannel {
             std::cmp::Ordering::Less => Reception::Ignore,
             std::cmp::Ordering::Equal => {
                 self.expected += 1;
+                Reception::Take
+            }
+            std::cmp::Ordering::Greater if mutant(Mutant::GapAccepted) => {
+                self.expected = number + 1;
                 Reception::Take
             }
             std::cmp::Ordering::Greater => {

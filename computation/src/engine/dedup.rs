@@ -17,6 +17,7 @@ mod packed;
 pub(crate) use packed::{PackedEntry, pack, unpack};
 
 use filter::FilterChain;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{CommitNumber, KeyPosition, RecordId, SystemTime};
 use std::collections::{BTreeMap, HashMap};
 
@@ -62,7 +63,7 @@ impl Dedup {
         if id.system_time() < self.horizon {
             return Admission::Duplicate;
         }
-        if self.in_flight.contains_key(&id) {
+        if self.in_flight.contains_key(&id) && !mutant(Mutant::InFlightNotConsulted) {
             return Admission::InFlight;
         }
         let Some(bucket) = self.buckets.get(&self.bucket_of(id)) else { return Admission::New };
@@ -116,7 +117,7 @@ impl Dedup {
             return None;
         }
         let from = self.horizon.as_millis() / self.bucket_ms;
-        let to = horizon.as_millis() / self.bucket_ms;
+        let to = horizon.as_millis() / self.bucket_ms + u64::from(mutant(Mutant::IdsCollectedEarly));
         self.horizon = horizon;
         self.buckets = self.buckets.split_off(&to);
         (from < to).then_some((from, to))

@@ -8,6 +8,7 @@
 use super::channel::{Credit, Delivery, Party, SenderChannel};
 use super::holds::Holds;
 use bytes::Bytes;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{CommitNumber, EventTime, Key, KeyPosition, ProcessingTime, Record, SystemTime};
 use pelton_proto::{Malformed, Message, store};
 use pelton_statestore::keys::ComputationKeys;
@@ -173,6 +174,13 @@ impl Outbox {
         let Some(channel) = self.channels.get_mut(&receiver) else { return };
         let Some(delivery) = channel.acknowledged(epoch, number, now) else { return };
         if let Some(chunk) = self.chunks.get_mut(&delivery.chunk) {
+            if mutant(Mutant::OutboxRemovedEarly) {
+                // Those that come after it find nothing to finish.
+                if std::mem::take(&mut chunk.unacknowledged) > 0 {
+                    self.finish(delivery.chunk);
+                }
+                return;
+            }
             chunk.unacknowledged -= 1;
             if chunk.unacknowledged == 0 {
                 self.finish(delivery.chunk);
@@ -223,6 +231,9 @@ impl Outbox {
         }
         // Chunk numbers ascend with time, so sorting by them keeps the order of each producer key (I9).
         moving.sort_by_key(|(_, delivery)| delivery.chunk);
+        if mutant(Mutant::ReroutedInReverse) {
+            moving.reverse();
+        }
         for (subscriber, old) in moving {
             let mut groups = Groups::new();
             for item in old.items.iter() {

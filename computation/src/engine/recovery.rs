@@ -14,6 +14,7 @@ use super::outbox::{self, ChunkId, Routes};
 use super::scope::Scope;
 use crate::failure::Failure;
 use crate::pipeline::ComputationSpec;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{CommitNumber, EventTime, KeyPosition, SystemTime};
 use pelton_proto::{convert, store};
 use pelton_statestore::{ComputationKeys, KeyRange, PipelineKeys, Reign, StoreHandle};
@@ -43,7 +44,7 @@ impl Recovery<'_> {
             self.spec.clone(),
             self.keys.clone(),
             self.store.clone(),
-            IdClock::new(reign.sequencer(), fence.id_time_floor.max(self.id_floor))
+            IdClock::new(reign.sequencer(), self.first_id_time(fence.id_time_floor))
                 .below(self.id_ceiling.clone()),
             reign.next_commit(),
             fence.input_watermark,
@@ -52,19 +53,32 @@ impl Recovery<'_> {
         let dedup = Dedup::new(self.options.dedup_bucket_ms, fence.dedup_horizon);
         let mut core = Core::new(me, fence.interval, self.options, scope, dedup, fence.counters);
         core.scope.now = self.clock.now();
-        core.read_timers().await?;
-        self.load_ids(&mut core, reign).await?;
+        if !mutant(Mutant::TimersNotReadAtTakeOver) {
+            core.read_timers().await?;
+        }
+        if !mutant(Mutant::IdsNotReadAtTakeOver) {
+            self.load_ids(&mut core, reign).await?;
+        }
         self.load_announced(&mut core).await?;
-        self.load_outbox(&mut core, routes).await?;
-        self.load_parked(&mut core).await?;
+        if !mutant(Mutant::OutboxScanSkipped) {
+            self.load_outbox(&mut core, routes).await?;
+        }
+        if !mutant(Mutant::ParkedScanSkipped) {
+            self.load_parked(&mut core).await?;
+        }
         Ok(core)
+    }
+
+    /// The least system time of a new id: in the fence, or announced since.
+    fn first_id_time(&self, in_fence: SystemTime) -> SystemTime {
+        if mutant(Mutant::IdFloorIgnored) { SystemTime::ZERO } else { in_fence.max(self.id_floor) }
     }
 
     /// The packed entries of this interval, and those of its ancestors up to where it left them.
     async fn load_ids(&self, core: &mut Core, reign: &Reign) -> Result<(), Failure> {
         let (fence, own) = (reign.fence(), core.interval.first());
         let mut sources: BTreeMap<KeyPosition, CommitNumber> = BTreeMap::new();
-        for ancestor in &fence.ancestors {
+        for ancestor in fence.ancestors.iter().filter(|_| !mutant(Mutant::AncestorsIgnored)) {
             let last = sources.entry(ancestor.first).or_insert(ancestor.last_commit);
             *last = (*last).max(ancestor.last_commit);
             if core.interval.contains(ancestor.first) && !core.collects.contains(&ancestor.first) {
@@ -109,7 +123,9 @@ impl Recovery<'_> {
         let of = |producer: &u32| announced.get(&self.pipeline.announced(*producer)).copied();
         let horizon = self.spec.producers.iter().map(|producer| of(producer).unwrap_or_default()).min();
         core.apply_announced(EventTime::MIN, horizon.unwrap_or_default());
-        core.scope.ids.promise(floor);
+        if !mutant(Mutant::IdFloorIgnored) {
+            core.scope.ids.promise(floor);
+        }
         Ok(())
     }
 

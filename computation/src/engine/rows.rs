@@ -12,6 +12,7 @@ use super::sorted::SortedMap;
 use bytes::Bytes;
 use indexmap::IndexMap;
 use pelton_domain::Key;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_statestore::keys::ComputationKeys;
 use pelton_statestore::{KeyRange, Write};
 use std::ops::Bound;
@@ -283,7 +284,8 @@ impl Rows {
             }
             self.hand %= self.rows.len();
             let Some((key, row)) = self.rows.get_index_mut(self.hand) else { return };
-            let pinned = row.dirty_entries > 0 || !row.cleared.is_empty();
+            let pinned = (row.dirty_entries > 0 || !row.cleared.is_empty())
+                && !mutant(Mutant::UncommittedStateEvicted);
             if row.touched || pinned {
                 if !row.touched {
                     let freed = row.drop_clean(key);

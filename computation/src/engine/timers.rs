@@ -24,6 +24,7 @@ use bytes::Bytes;
 use far::Far;
 pub(crate) use far::Nearest;
 use indexmap::IndexSet;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{EventTime, Key};
 use pelton_proto::{Malformed, Message, convert, store};
 use pelton_statestore::Write;
@@ -193,7 +194,8 @@ impl Timers {
     ) -> Vec<(TimerAddress, TimerEntry)> {
         let mut due = Vec::new();
         // Every far timer is due no earlier than this, so what is due by then comes before them.
-        let time_us = self.far.from(domain).map_or(time_us, |from| from.min(time_us));
+        let far = self.far.from(domain).filter(|_| !mutant(Mutant::FarTimersPassedOver));
+        let time_us = far.map_or(time_us, |from| from.min(time_us));
         while due.len() < count {
             let queue = self.queue(domain);
             if queue.first().is_none_or(|(at, _)| *at > time_us) {
@@ -209,7 +211,7 @@ impl Timers {
 
     /// Whether a timer that was taken is still the one that is set.
     pub(crate) fn is_current(&self, address: &TimerAddress, entry: &TimerEntry) -> bool {
-        self.entries.get(address) == Some(entry)
+        self.entries.get(address) == Some(entry) || mutant(Mutant::ReplacedTimerFires)
     }
 
     /// Whether the key of a timer that was taken has one that comes before it: set since, by a timer taken with it.
@@ -280,7 +282,8 @@ impl Timers {
 
     /// When the next timer of `domain` may be due.
     pub(crate) fn next_due(&self, domain: TimeDomain) -> Option<i64> {
-        self.next_near(domain).into_iter().chain(self.far.from(domain)).min()
+        let far = self.far.from(domain).filter(|_| !mutant(Mutant::FarTimersNeverRead));
+        self.next_near(domain).into_iter().chain(far).min()
     }
 
     fn next_near(&self, domain: TimeDomain) -> Option<i64> {
@@ -330,6 +333,10 @@ impl Timers {
         debug_assert!(self.undo.is_empty(), "a batch ends between calls");
         for address in self.changed.drain(..) {
             let key = keys.timer(&address);
+            let kept = mutant(Mutant::FiredTimerKept) && !self.entries.contains_key(&address);
+            if kept {
+                continue;
+            }
             writes.push(match self.entries.get(&address) {
                 Some(entry) => Write::Put { key, value: entry.encode() },
                 None => Write::Delete { key },

@@ -10,6 +10,7 @@ use crate::announced::Announced;
 use crate::assign::{Assignment, Worker};
 use crate::report::{Holder, IntervalReport, Load, ReportRefused};
 use foldhash::fast::FixedState;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{KeyInterval, KeyPosition, ProcessingTime, Sequencer};
 use std::collections::{BTreeMap, HashMap};
 
@@ -70,6 +71,14 @@ impl Cover {
 
     /// The least of all reports, where every position is covered; else nothing is known.
     pub(super) fn min(&self) -> Announced {
+        if mutant(Mutant::MissingIntervalIgnored) {
+            let reported = self.slots().filter(|(slot, _)| slot.since.is_some()).map(|(_, value)| value);
+            let least = |a: Announced, b: Announced| Announced {
+                low_watermark: a.low_watermark.min(b.low_watermark),
+                oldest_unacknowledged: a.oldest_unacknowledged.min(b.oldest_unacknowledged),
+            };
+            return reported.reduce(least).unwrap_or(Announced::LEAST);
+        }
         if self.is_complete() { self.minima.min() } else { Announced::LEAST }
     }
 
@@ -84,7 +93,7 @@ impl Cover {
         let Some(&Entry { sequencer: assigned, index, .. }) = found else {
             return Err(ReportRefused::NotAssigned { computation, interval });
         };
-        if reported < assigned {
+        if reported < assigned && !mutant(Mutant::StaleReportAccepted) {
             return Err(ReportRefused::Stale { interval, reported, assigned });
         }
         if reported > assigned {

@@ -10,8 +10,10 @@
 //! | [`id`] | [`RecordId`], [`Sequencer`], [`CommitNumber`], [`AttemptToken`], [`Incarnation`] |
 //! | [`name`] | [`Name`]: pipelines, computations, streams, cells, timer tags |
 //! | [`record`] | [`Key`], [`Record`] |
+//! | [`mutants`] | deliberate bugs, for the suite that must catch them |
 
 pub mod id;
+pub mod mutants;
 pub mod name;
 pub mod position;
 pub mod record;

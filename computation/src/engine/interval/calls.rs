@@ -9,6 +9,7 @@ use crate::context::{Call, Context};
 use crate::failure::{Failure, FailureKind};
 use crate::timer::TimeDomain;
 use bytes::Bytes;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{EventTime, Key, ProcessingTime, RecordId};
 use pelton_proto::{Message, convert, store};
 use pelton_statestore::{Scan, Write};
@@ -25,7 +26,7 @@ impl Core {
         let work = match work {
             Work::Record(record) => {
                 let key = &record.item.record.key;
-                if self.failing.has_parked(key) {
+                if self.failing.has_parked(key) && !mutant(Mutant::ParkedOvertaken) {
                     self.park(record);
                     return None;
                 }

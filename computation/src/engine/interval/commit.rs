@@ -9,6 +9,7 @@ use super::super::clock::system_time;
 use super::super::outbox::{self, ChunkId, Routes};
 use super::core::Core;
 use pelton_domain::SystemTime;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_statestore::Write;
 use pelton_statestore::fence::FenceUpdate;
 
@@ -51,6 +52,7 @@ impl Core {
             packed
                 .iter()
                 .zip(values)
+                .filter(|_| !mutant(Mutant::DedupWriteDropped))
                 .map(|(entry, value)| Write::Put { key: entry.key(&self.scope.keys), value }),
         );
         let strong = ChunkId::strong(batch.number);
@@ -61,7 +63,7 @@ impl Core {
             spec.graph_version,
             &batch.productions,
         );
-        let chunk_keys = chunk.iter().map(|(key, _)| key.clone()).collect();
+        let chunk_keys: Vec<bytes::Bytes> = chunk.iter().map(|(key, _)| key.clone()).collect();
         writes.extend(chunk.into_iter().map(|(key, value)| Write::Put { key, value }));
         let (removed_chunks, keys) = self.outbox.removable();
         writes.extend(keys.into_iter().map(|key| Write::Delete { key }));
@@ -79,6 +81,7 @@ impl Core {
             self.scope.now.plus(spec.options.straggler_delay)
         });
         let oldest_id = batch.productions.iter().map(|p| p.item.record.id.system_time()).min();
+        self.let_out_early(&batch, &chunk_keys, routes);
         self.sealed = Some(SealedBatch {
             number: batch.number,
             records: batch.counters.records,
@@ -103,6 +106,18 @@ impl Core {
         });
     }
 
+    /// What comes out of [`Core::committed`] only, let out here by two of the deliberate bugs.
+    fn let_out_early(&mut self, batch: &Batch, chunk_keys: &[bytes::Bytes], routes: &impl Routes) {
+        if mutant(Mutant::AcknowledgedBeforeCommit) {
+            batch.settled.iter().for_each(|(receipt, count)| self.release(*receipt, *count));
+        }
+        if mutant(Mutant::SentBeforeCommit) && !batch.productions.is_empty() {
+            let (id, version) = (ChunkId::strong(batch.number), self.scope.spec.graph_version);
+            let productions = batch.productions.clone();
+            self.outbox.add(id, chunk_keys.to_vec(), productions, version, routes, self.scope.now);
+        }
+    }
+
     /// The writes of the sealed batch, once they may go to the store; `None` while its weak productions wait
     /// for their acknowledgements, or when they have been taken.
     ///
@@ -112,11 +127,14 @@ impl Core {
         let weak = ChunkId::weak(sealed.number);
         let mut journaled = Vec::new();
         if let Some(until) = sealed.weak_until.take() {
-            if self.outbox.is_unacknowledged(weak) && self.scope.now < until {
+            let early = mutant(Mutant::WeakAcknowledgedEarly);
+            if self.outbox.is_unacknowledged(weak) && self.scope.now < until && !early {
                 sealed.weak_until = Some(until);
                 return None;
             }
-            journaled = self.outbox.journal(weak, &self.scope.keys, self.me.address.first);
+            if !early {
+                journaled = self.outbox.journal(weak, &self.scope.keys, self.me.address.first);
+            }
             metrics::counter!("pelton_stragglers_journaled_total")
                 .increment(u64::from(!journaled.is_empty()));
         }
@@ -132,7 +150,7 @@ impl Core {
         self.scope.timers.committed(self.options.timers_near_max);
         self.dedup.committed(&batch.ids, batch.packed);
         self.outbox.removed(&batch.removed_chunks);
-        if !batch.productions.is_empty() {
+        if !batch.productions.is_empty() && !mutant(Mutant::SentBeforeCommit) {
             let id = ChunkId::strong(batch.number);
             let version = self.scope.spec.graph_version;
             self.outbox.add(id, batch.chunk_keys, batch.productions, version, routes, self.scope.now);

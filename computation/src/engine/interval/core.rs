@@ -14,6 +14,7 @@ use super::sweep::Sweep;
 use super::timers::Doubt;
 use crate::failure::Failure;
 use crate::timer::TimeDomain;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{EventTime, KeyInterval, KeyPosition, ProcessingTime, RecordId};
 use pelton_statestore::fence::Counters;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -225,7 +226,8 @@ impl Core {
         if !self.failing.is_empty() {
             self.gather_retries(&mut work).await?;
         }
-        let watermark = self.scope.input_watermark.as_micros();
+        let early_us = if mutant(Mutant::TimersFireEarly) { 5_000 } else { 0 };
+        let watermark = self.scope.input_watermark.as_micros().saturating_add(early_us);
         let now = self.scope.now.as_micros();
         let half = calls_max.div_ceil(2);
         for (domain, time) in [(TimeDomain::Event, watermark), (TimeDomain::Processing, now)] {
@@ -260,6 +262,10 @@ impl Core {
                 Admission::Duplicate => self.drop_duplicate(receipt),
                 Admission::Ask(_) if known.contains(&id) => self.drop_duplicate(receipt),
                 Admission::InFlight => {
+                    if mutant(Mutant::InFlightDuplicateAcknowledged) {
+                        self.drop_duplicate(receipt);
+                        continue;
+                    }
                     self.scope.batch.counters.duplicates += 1;
                     let original = work.iter_mut().find_map(|work| match work {
                         Work::Record(record) if record.item.record.id == id => Some(record),

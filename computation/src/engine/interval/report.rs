@@ -4,6 +4,7 @@
 //! Records in the mailbox need no hold here: until they are acknowledged their senders' outboxes hold for them.
 
 use super::core::Core;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{EventTime, ProcessingTime, SystemTime};
 use pelton_injector::{Holder, HolderKind, IntervalReport, Load};
 
@@ -21,10 +22,10 @@ impl Core {
         let sealed = self.sealed.as_ref().map_or(EventTime::MAX, |sealed| sealed.hold);
         [
             (self.scope.input_watermark, HolderKind::Input),
-            (self.scope.timers.hold(), HolderKind::Timer),
-            (self.outbox.hold(), HolderKind::Outbox),
-            (self.failing.hold(), HolderKind::Parked),
-            (batch.min(sealed), HolderKind::Pending),
+            (unless(Mutant::TimersNotHeld, self.scope.timers.hold()), HolderKind::Timer),
+            (unless(Mutant::OutboxNotHeld, self.outbox.hold()), HolderKind::Outbox),
+            (unless(Mutant::ParkedNotHeld, self.failing.hold()), HolderKind::Parked),
+            (unless(Mutant::BatchNotHeld, batch.min(sealed)), HolderKind::Pending),
         ]
         .into_iter()
         .min_by_key(|(time, _)| *time)
@@ -65,4 +66,9 @@ impl Core {
     pub(crate) fn next_report_at(&self) -> Option<ProcessingTime> {
         self.reported.at.map(|at| at.plus(self.options.promise_interval))
     }
+}
+
+/// A hold, which one of the deliberate bugs forgets.
+fn unless(forgotten: Mutant, hold: EventTime) -> EventTime {
+    if mutant(forgotten) { EventTime::MAX } else { hold }
 }

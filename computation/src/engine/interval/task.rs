@@ -16,6 +16,7 @@ use super::load::LoadMeter;
 use super::written::{WriteBudget, Written};
 use crate::engine::worker::IntervalStatus;
 use crate::timer::TimeDomain;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{CommitNumber, ProcessingTime, SystemTime};
 use pelton_injector::{AnnouncedTable, ReportRefused};
 use pelton_statestore::{FencedError, Reign};
@@ -256,6 +257,10 @@ impl IntervalTask {
     ) -> Result<(), Ended> {
         let (reign, result) =
             ended.map_err(|error| Ended::Abandoned(format!("a commit was lost: {error}")))?;
+        let result = match result {
+            Err(FencedError::Fenced { .. }) if mutant(Mutant::RefusedCommitIgnored) => Ok(()),
+            result => result,
+        };
         match result {
             Ok(()) => {
                 self.reign = reign;

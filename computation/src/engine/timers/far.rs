@@ -7,6 +7,7 @@
 
 use super::{TimerEntry, Timers};
 use pelton_domain::EventTime;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_statestore::keys::{TimeDomain, TimerAddress};
 
 /// What is known of the far timers.
@@ -86,6 +87,9 @@ impl Timers {
     /// Whether far timers must be read in before anything else of theirs fires: the earliest may be due, and what
     /// is near and comes before it has fired.
     pub(crate) fn must_read(&self, event_us: i64, processing_us: i64) -> bool {
+        if mutant(Mutant::FarTimersNeverRead) {
+            return false;
+        }
         [(TimeDomain::Event, event_us), (TimeDomain::Processing, processing_us)].into_iter().any(
             |(domain, time_us)| {
                 let due = self.far.from(domain).filter(|from| *from <= time_us);
@@ -102,7 +106,8 @@ impl Timers {
 
     /// One timer of the store, for `nearest`: unless the table knows better.
     pub(crate) fn read(&self, nearest: &mut Nearest, address: TimerAddress, entry: TimerEntry) {
-        if !self.entries.contains_key(&address) && !self.is_unsettled(&address) {
+        let settled = !self.is_unsettled(&address) || mutant(Mutant::ClearedFarTimerRead);
+        if !self.entries.contains_key(&address) && settled {
             nearest.add(address, entry);
         }
     }

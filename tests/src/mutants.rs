@@ -1,0 +1,126 @@
+//! The hunt for the deliberate bugs of the engine ([`pelton_domain::mutants`]): each must be caught by the simulation.
+//!
+//! A bug is caught where a run does not end, ends with another answer than the engine without it, or panics. It is no
+//! test of the engine, but one of the suite: a bug that nothing catches means a workload or a fault that is missing.
+
+mod workloads;
+
+use crate::simulated;
+use pelton::testing::simulation::{Image, Simulation};
+use pelton_domain::mutants::{Mutant, with_mutant};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A workload, and what it comes to without bugs and troubles.
+#[derive(Debug)]
+pub struct Ground {
+    name: &'static str,
+    simulation: Simulation,
+    expected: Image,
+}
+
+/// How a bug was caught.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    /// How many seeds were tried, this one included.
+    pub seeds: u64,
+    /// Under which seed.
+    pub seed: u64,
+    /// In which workload.
+    pub workload: &'static str,
+    /// By what.
+    pub check: Check,
+    /// In which words.
+    pub words: String,
+}
+
+/// What catches a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// The answer is another than without the bug (I12).
+    Answer,
+    /// The run does not end (I11).
+    End,
+    /// A process says that it has a bug.
+    Panic,
+}
+
+impl std::fmt::Display for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Answer => "answer (I12)",
+            Self::End => "end (I11)",
+            Self::Panic => "panic",
+        })
+    }
+}
+
+/// Every workload of the simulation and those that only the hunt has.
+///
+/// # Panics
+/// Where one does not end without bugs and troubles.
+#[must_use]
+pub fn grounds() -> Vec<Ground> {
+    let all = workloads::held().into_iter().chain(simulated::workloads());
+    all.map(|(name, simulation)| match simulation.sequential() {
+        Ok(outcome) => Ground { name, simulation, expected: outcome.image },
+        Err(broken) => panic!("{name}: {broken}"),
+    })
+    .collect()
+}
+
+/// Looks for a run under one of `seeds` that shows the bug, and ends well without it.
+///
+/// # Panics
+/// Where a run fails without it too: that would say nothing.
+#[must_use]
+pub fn hunt(mutant: Mutant, grounds: &[Ground], seeds: Range<u64>) -> Option<Caught> {
+    let runs = seeds.clone().flat_map(|seed| grounds.iter().map(move |ground| (seed, ground)));
+    runs.into_iter().find_map(|(seed, ground)| {
+        let (check, words) = with_mutant(mutant, || symptom(ground, seed))?;
+        if let Some((_, words)) = symptom(ground, seed) {
+            panic!("{}, seed {seed}, fails without any bug: {words}", ground.name);
+        }
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        Some(Caught { seeds: seed - seeds.start + 1, seed, workload: ground.name, check, words })
+    })
+}
+
+/// What is wrong with one run.
+fn symptom(ground: &Ground, seed: u64) -> Option<(Check, String)> {
+    match catch_unwind(AssertUnwindSafe(|| ground.simulation.run(seed))) {
+        Ok(Ok(outcome)) => {
+            let difference = ground.expected.differences(&outcome.image).into_iter().next()?;
+            Some((Check::Answer, difference.to_string()))
+        }
+        Ok(Err(broken)) if broken.reason.contains("(I11)") => Some((Check::End, broken.reason)),
+        Ok(Err(broken)) => Some((Check::Panic, broken.reason)),
+        Err(_) => Some((Check::Panic, "the simulation panicked".to_owned())),
+    }
+}
+
+/// Hunts for all of `mutants`, in as many threads as there are processors, and gives them back in their order.
+///
+/// # Panics
+/// As [`hunt`].
+#[must_use]
+pub fn hunt_all(mutants: &[Mutant], grounds: &[Ground], seeds: Range<u64>) -> Vec<(Mutant, Option<Caught>)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let work = || {
+        let mut found = Vec::new();
+        while let Some(mutant) = mutants.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            found.push((*mutant, hunt(*mutant, grounds, seeds.clone())));
+        }
+        found
+    };
+    let mut found: Vec<(Mutant, Option<Caught>)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    found.sort_by_key(|(mutant, _)| *mutant);
+    found
+}
