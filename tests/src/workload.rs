@@ -139,8 +139,13 @@ pub fn counting_slowly(total: u64, chunk: u64, keys: u64, seen: Collect) -> Pipe
     counting_with(Numbers { total, chunk, keys, pause: Duration::from_millis(60) }, seen)
 }
 
+/// The same behind numbers that come as they say.
+///
+/// # Panics
+/// Never: the graph is sound.
+#[must_use]
 #[expect(clippy::expect_used, reason = "the graph is fixed")]
-fn counting_with(numbers: Numbers, seen: Collect) -> Pipeline {
+pub fn counting_with(numbers: Numbers, seen: Collect) -> Pipeline {
     Pipeline::builder("counting")
         .with(Step::new("numbers", numbers).starts_with_key("numbers").intervals(1))
         .with(Step::new("count", Counter).reads(&NUMBERS).intervals(3))

@@ -15,7 +15,7 @@ use pelton_domain::{Name, Sequencer};
 use pelton_statestore::fence::{Fence, random_tokens, read_fences, take_over};
 use pelton_statestore::memory::Memory;
 use pelton_statestore::{Commit, ComputationKeys, KeyRange, PipelineKeys, Precondition, StoreHandle, Write};
-use pelton_tests::workload::{self, Collect, counting};
+use pelton_tests::workload::{self, Collect, Numbers, counting};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,7 +70,10 @@ async fn private_work_of_a_fenced_interval_is_discarded_admissions_included_and_
     let seed = pelton_tests::seed();
     let mut random = StdRng::seed_from_u64(seed);
     let (store, seen) = (Memory::new(), Collect::default());
-    let engine = start(&store, &seen).await;
+    // Slow enough that it is not over before it has been fenced a few times.
+    let numbers = Numbers { total: TOTAL, chunk: 10, keys: KEYS, pause: Duration::from_millis(2) };
+    let pipeline = workload::counting_with(numbers, seen.clone());
+    let engine = Engine::start(pipeline, Arc::new(store.clone()), EngineOptions::default()).await.unwrap();
     engine.started().await.unwrap();
     let mut fenced = 0;
     while collected(&engine) < TOTAL * 9 / 10 && fenced < 15 {

@@ -72,10 +72,10 @@ fn state_is_shown_as_the_types_of_its_cells_say() {
     services.until_done();
     let entry = |cell: &str, sub_key: &str, value: &str| (cell.into(), sub_key.into(), value.into());
     assert_eq!(services.state("collect", "all"), [entry("came", "", "7"), entry("came", "", "8")]);
-    assert_eq!(
-        services.state("orders.ingest", "ann"),
-        [entry("ids", "\"7\"", ""), entry("ids", "\"8\"", "")]
-    );
+    let mut ingested = services.state("orders.ingest", "ann");
+    // What is recorded beside the ids is verified elsewhere.
+    ingested.retain(|(cell, ..)| cell != "recording");
+    assert_eq!(ingested, [entry("ids", "\"7\"", ""), entry("ids", "\"8\"", "")]);
     assert_eq!(services.state("orders.clock", "clock"), [entry("finished", "", "true")]);
 }
 
