@@ -27,6 +27,18 @@ fn every_workload_has_the_answer_of_an_undisturbed_run() {
     }
 }
 
+/// What found a bug once: the workload and the seed.
+const FOUND: [(&str, u64); 1] = [("timers", 95)];
+
+#[test]
+fn what_found_a_bug_once_finds_none() {
+    for (name, simulation) in workloads() {
+        for (_, seed) in FOUND.iter().filter(|(found, _)| *found == name) {
+            simulation.check([*seed]).unwrap_or_else(|broken| panic!("{name}: {broken}"));
+        }
+    }
+}
+
 /// Without the flag tokio draws some decisions of its own.
 #[cfg(tokio_unstable)]
 #[test]

@@ -226,9 +226,22 @@ impl Session {
     }
 
     fn answered(&self, response: injector::Response) {
-        if let Some((_, reply)) = lock(&self.inner.requests).waiting.remove(&response.number) {
-            // Whoever asked has gone: the interval is assigned, and told of when the injector asks what runs here.
-            let _ = reply.send(response);
+        let asked = lock(&self.inner.requests).waiting.remove(&response.number);
+        let unheard = match asked {
+            Some((_, reply)) => reply.send(response).err(),
+            // A request that was asked of two streams is answered twice.
+            None => Some(response),
+        };
+        unheard.into_iter().for_each(|unheard| self.give_back(unheard));
+    }
+
+    /// Nobody waits for this answer any more, so nobody runs what it assigns: the injector would wait for it for ever.
+    fn give_back(&self, unheard: injector::Response) {
+        for assign in unheard.assigned {
+            let Ok(AwayAssign { computation, assigned }) = AwayAssign::try_from(assign) else { continue };
+            let interval = assigned.assignment.interval;
+            let party = Party::of(computation, interval, assigned.assignment.sequencer);
+            self.released(&[(interval, party)], "nobody waits for it any more".to_owned());
         }
     }
 
