@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::limits::Limits;
-use crate::network::{Listener, Socket};
+use crate::network::{Bytestream, Listen, accept};
 use crate::peer::{ClientIdentity, Clients, Peer};
 use crate::security::Security;
 use crate::wire::{Wire, in_handshake, in_words};
@@ -44,7 +44,7 @@ pub(crate) struct Accepting {
 impl Accepting {
     /// Accepts until it is to stop, or until nobody takes connections any more. Handshakes that are under way are then
     /// given up.
-    pub(crate) async fn run(self, mut listener: Listener) {
+    pub(crate) async fn run(self, mut listener: Box<dyn Listen>) {
         let places = Arc::new(Semaphore::new(self.limits.connections_max));
         let mut handshakes = JoinSet::new();
         let mut look = interval(Duration::from_secs(TLS_FILES_SECONDS));
@@ -60,7 +60,7 @@ impl Accepting {
                     self.security.current().await;
                     continue;
                 }
-                accepted = listener.accept() => accepted,
+                accepted = accept(&mut *listener) => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
@@ -102,7 +102,7 @@ impl Accepting {
         }
     }
 
-    async fn admit(self, stream: Socket, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    async fn admit(self, stream: Box<dyn Bytestream>, peer: SocketAddr, place: OwnedSemaphorePermit) {
         let limit = Duration::from_millis(self.limits.greeting_ms_max);
         let wire = match timeout(limit, self.secure(stream)).await {
             Ok(Ok(wire)) => wire,
@@ -126,7 +126,7 @@ impl Accepting {
         let _ = self.out.send(connection).await;
     }
 
-    async fn secure(&self, stream: Socket) -> std::io::Result<Wire> {
+    async fn secure(&self, stream: Box<dyn Bytestream>) -> std::io::Result<Wire> {
         match self.security.current().await {
             None => Ok(Wire::Plain(stream)),
             Some(credentials) => {
@@ -145,7 +145,7 @@ impl Accepting {
 
 /// Waits for a refused client to close. Closing while it still sends would reset the connection, and what it was
 /// told of the reason would be lost with it.
-async fn hear_out(mut stream: Socket) {
+async fn hear_out(mut stream: Box<dyn Bytestream>) {
     if stream.shutdown().await.is_ok() {
         let _ = tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await;
     }

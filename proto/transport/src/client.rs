@@ -3,7 +3,7 @@
 //! A connection that fails is logged here with its address and the reason, because a call only fails with
 //! UNAVAILABLE; what TLS said is in the chain of the status' sources as well.
 
-use crate::network::Socket;
+use crate::network;
 use crate::security::Security;
 use crate::wire::{Wire, in_handshake, in_words, tls_error};
 use hyper_util::rt::TokioIo;
@@ -129,7 +129,7 @@ async fn dial(target: &Target, security: &Security) -> io::Result<Dialed> {
 }
 
 async fn open(target: &Target, security: &Security) -> io::Result<Wire> {
-    let stream = Socket::connect(&target.host, target.port).await?;
+    let stream = network::connect(&target.host, target.port).await?;
     let Some(credentials) = security.current().await else { return Ok(Wire::Plain(stream)) };
     let name = security.server_name(&target.host).map_err(io::Error::other)?;
     let connector = TlsConnector::from(Arc::clone(&credentials.client));

@@ -9,10 +9,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 /// The two directions of one connection.
@@ -66,111 +65,59 @@ fn current() -> Option<Arc<dyn Network>> {
     CURRENT.with(|current| current.borrow().clone())
 }
 
-/// One end of a connection.
+/// Connects to `port` of `host`, on the network that is handed in, or by TCP.
+pub(crate) async fn connect(host: &str, port: u16) -> io::Result<Box<dyn Bytestream>> {
+    match current() {
+        Some(network) => network.connect(host, port).await,
+        None => {
+            let stream = TcpStream::connect((host, port)).await?;
+            at_once(&stream)?;
+            Ok(Box::new(stream))
+        }
+    }
+}
+
+/// Takes an address, on the network that is handed in, or by TCP.
+pub(crate) async fn listen(address: SocketAddr) -> io::Result<Box<dyn Listen>> {
+    match current() {
+        Some(network) => network.listen(address),
+        None => {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok(Box::new(Tcp { listener, address }))
+        }
+    }
+}
+
+/// The next connection.
+pub(crate) async fn accept(listener: &mut dyn Listen) -> io::Result<Accepted> {
+    std::future::poll_fn(|cx| listener.poll_accept(cx)).await
+}
+
+/// Nothing here waits for more to send: a message goes out when it is written.
+fn at_once(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)
+}
+
+/// An address of this machine.
 #[derive(Debug)]
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Other(Box<dyn Bytestream>),
+struct Tcp {
+    listener: TcpListener,
+    address: SocketAddr,
 }
 
-impl Socket {
-    pub(crate) async fn connect(host: &str, port: u16) -> io::Result<Self> {
-        match current() {
-            Some(network) => Ok(Self::Other(network.connect(host, port).await?)),
-            None => Self::tcp(TcpStream::connect((host, port)).await?),
-        }
-    }
-
-    /// Nothing here waits for more to send: a message goes out when it is written.
-    fn tcp(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self::Tcp(stream))
-    }
-}
-
-/// A listener of either kind.
-#[derive(Debug)]
-pub(crate) enum Listener {
-    Tcp(TcpListener),
-    Other(Box<dyn Listen>),
-}
-
-impl Listener {
-    pub(crate) async fn bind(address: SocketAddr) -> io::Result<Self> {
-        match current() {
-            Some(network) => Ok(Self::Other(network.listen(address)?)),
-            None => Ok(Self::Tcp(TcpListener::bind(address).await?)),
-        }
-    }
-
-    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr(),
-            Self::Other(listener) => Ok(listener.address()),
-        }
-    }
-
-    /// The next connection. One that had ended before it was accepted is an error of its own.
-    pub(crate) async fn accept(&mut self) -> io::Result<(Socket, SocketAddr)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                Ok((Socket::tcp(stream)?, peer))
-            }
-            Self::Other(listener) => {
-                let (stream, peer) = std::future::poll_fn(|cx| listener.poll_accept(cx)).await?;
-                Ok((Socket::Other(stream), peer))
+impl Listen for Tcp {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        loop {
+            let (stream, peer) = ready!(self.listener.poll_accept(cx))?;
+            match at_once(&stream) {
+                Ok(()) => return Poll::Ready(Ok((Box::new(stream), peer))),
+                Err(error) => tracing::debug!(%peer, %error, "a connection ended before it began"),
             }
         }
     }
-}
 
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_read(cx, into),
-            Self::Other(io) => Pin::new(io).poll_read(cx, into),
-        }
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_write(cx, bytes),
-            Self::Other(io) => Pin::new(io).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_write_vectored(cx, parts),
-            Self::Other(io) => Pin::new(io).poll_write_vectored(cx, parts),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(io) => io.is_write_vectored(),
-            Self::Other(io) => io.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_flush(cx),
-            Self::Other(io) => Pin::new(io).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Other(io) => Pin::new(io).poll_shutdown(cx),
-        }
+    fn address(&self) -> SocketAddr {
+        self.address
     }
 }

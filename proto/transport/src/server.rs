@@ -3,7 +3,7 @@
 use crate::accepting::Accepting;
 use crate::introspection::Introspection;
 use crate::limits::Limits;
-use crate::network::Listener;
+use crate::network::{self, Listen};
 use crate::peer::Clients;
 use crate::security::Security;
 use std::convert::Infallible;
@@ -64,7 +64,7 @@ pub enum ListenError {
 /// A bound address whose service has not begun.
 #[derive(Debug)]
 pub struct Server {
-    listener: Listener,
+    listener: Box<dyn Listen>,
     address: SocketAddr,
     security: Security,
     limits: Limits,
@@ -83,8 +83,8 @@ impl Server {
             return Err(ListenError::Exposed { address });
         }
         let failed = |error| ListenError::Bind { address, error };
-        let listener = Listener::bind(address).await.map_err(failed)?;
-        let address = listener.address().map_err(failed)?;
+        let listener = network::listen(address).await.map_err(failed)?;
+        let address = listener.address();
         let security = options.security.clone();
         Ok(Self { listener, address, security, limits: options.limits, services: Vec::new() })
     }

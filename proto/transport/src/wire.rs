@@ -1,6 +1,6 @@
 //! The bytes of one connection, encrypted or not, and what its failures mean in words.
 
-use crate::network::Socket;
+use crate::network::Bytestream;
 use rustls::pki_types::CertificateDer;
 use std::io;
 use std::pin::Pin;
@@ -11,8 +11,8 @@ use tokio_rustls::TlsStream;
 /// A connection as it is, or TLS over one.
 #[derive(Debug)]
 pub(crate) enum Wire {
-    Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
+    Plain(Box<dyn Bytestream>),
+    Tls(Box<TlsStream<Box<dyn Bytestream>>>),
 }
 
 impl Wire {
