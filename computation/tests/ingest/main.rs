@@ -8,6 +8,8 @@
 )]
 
 mod clocks;
+#[path = "../support/injector.rs"]
+mod injector;
 mod limits;
 mod local;
 mod pipeline;

@@ -1,25 +1,21 @@
 //! An injector and workers, on loopback, over one store in memory.
 
+use crate::injector::injector;
 use crate::pipeline::{Book, pipeline};
-use pelton::{
-    ClockHandle, EngineOptions, EventTime, IngestLimits, JoinedWorker, ProcessingTime, WallClock,
-    WorkerOptions,
-};
+use pelton::{ClockHandle, EngineOptions, EventTime, IngestLimits, JoinedWorker, WallClock, WorkerOptions};
 use pelton_injector::Worker;
-use pelton_injector::service::{InjectorService, Role, ServiceOptions, run};
 use pelton_proto::injector::injector_client::InjectorClient;
 use pelton_proto::injector::{StatusRequest, StatusResponse};
 use pelton_proto::worker::inspect_client::InspectClient;
 use pelton_proto::worker::{DeadLettersRequest, StateRequest};
 use pelton_statestore::StoreHandle;
 use pelton_statestore::memory::Memory;
-use pelton_transport::{ListenOptions, Security, Server, connect};
+use pelton_transport::{ListenOptions, Security, connect};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use tokio_util::sync::CancellationToken;
 
 /// Looks again and again until it is so.
 pub(crate) fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -66,7 +62,11 @@ impl Services {
     pub(crate) fn start_secured(clocks: Vec<ClockHandle>, security: Security, ingest: IngestLimits) -> Self {
         let store: StoreHandle = Arc::new(Memory::new());
         let (runtime, book) = (runtime(), Book::default());
-        let injector = runtime.block_on(injector(store.clone(), &security));
+        let injector = runtime.block_on(injector(
+            pelton_domain::Name::new("shop").unwrap(),
+            store.clone(),
+            &any_port(&security),
+        ));
         let mut services = Self { runtime, injector, store, security, ingest, workers: Vec::new(), book };
         clocks.into_iter().for_each(|clock| services.start_with_clock(clock));
         services
@@ -193,27 +193,4 @@ impl Drop for Services {
     fn drop(&mut self) {
         self.workers.drain(..).filter_map(|(runtime, _)| runtime).for_each(Runtime::shutdown_background);
     }
-}
-
-/// Starts an injector; its address.
-#[expect(clippy::disallowed_methods, reason = "the test provides the clocks")]
-async fn injector(store: StoreHandle, security: &Security) -> String {
-    let server = Server::bind(&any_port(security)).await.unwrap();
-    let address = server.address().to_string();
-    let (roles, watched) = tokio::sync::watch::channel(Role::StandingBy { leader: None });
-    let clock = pelton::WallClock;
-    let began = std::time::Instant::now();
-    let mut options = ServiceOptions::new(
-        pelton_domain::Name::new("shop").unwrap(),
-        address.clone(),
-        Arc::new(move || -> ProcessingTime { pelton::Clock::now(&clock) }),
-        Arc::new(move || began.elapsed()),
-    );
-    options.lease = Duration::from_millis(500);
-    options.limits.lease = Duration::from_secs(2);
-    let stop = CancellationToken::new();
-    let routes = tonic::service::Routes::new(InjectorService::new(watched).server());
-    tokio::spawn(server.serve(routes, stop.clone()));
-    tokio::spawn(run(store, options, roles, stop));
-    address
 }

@@ -7,6 +7,8 @@
     reason = "what fails here fails the test that called it"
 )]
 
+#[path = "../support/injector.rs"]
+mod injector;
 mod services;
 
 use pelton::client::{Begin, SubscribeError};

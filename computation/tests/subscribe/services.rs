@@ -1,19 +1,18 @@
 //! An injector and workers, on loopback, over one store in memory: a pipeline that publishes what it ingests.
 
+use crate::injector::injector;
 use bytes::Bytes;
 use pelton::client::{Begin, IngestClient, NewRecord, PublishedRecord, SubscribeClient};
 use pelton::codec::Raw;
-use pelton::{EngineOptions, Ingest, JoinedWorker, Pipeline, ProcessingTime, Publish, Stream, WorkerOptions};
+use pelton::{EngineOptions, Ingest, JoinedWorker, Pipeline, Publish, Stream, WorkerOptions};
 use pelton_injector::Worker;
-use pelton_injector::service::{InjectorService, Role, ServiceOptions, run};
 use pelton_statestore::StoreHandle;
 use pelton_statestore::memory::Memory;
-use pelton_transport::{ListenOptions, Security, Server};
+use pelton_transport::{ListenOptions, Security};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use tokio_util::sync::CancellationToken;
 
 static ORDERS: Stream<Bytes, Raw> = Stream::new("orders");
 
@@ -22,6 +21,10 @@ pub(crate) fn pipeline() -> Pipeline {
     let all = Publish::new("orders", &ORDERS);
     let few = Publish::new("recent", &ORDERS).partitions(1).keeps_records(1_000);
     Pipeline::builder("shop").with(Ingest::new(&ORDERS).intervals(2)).with(all).with(few).build().unwrap()
+}
+
+fn any_port() -> ListenOptions {
+    ListenOptions::new("127.0.0.1:0".parse().unwrap())
 }
 
 fn runtime() -> Runtime {
@@ -40,7 +43,7 @@ impl Services {
         let store: StoreHandle = Arc::new(Memory::new());
         let runtime = runtime();
         let name = pipeline().name().clone();
-        let injector = runtime.block_on(injector(name, store.clone()));
+        let injector = runtime.block_on(injector(name, store.clone(), &any_port()));
         let worker = |(at, only): (usize, &&[&str])| {
             let (own, options) = (self::runtime(), options(at, only, &injector));
             let started = own.block_on(JoinedWorker::start(pipeline(), store.clone(), options)).unwrap();
@@ -90,35 +93,12 @@ fn options(at: usize, only: &[&str], injector: &str) -> WorkerOptions {
     WorkerOptions {
         engine: EngineOptions { worker, ..EngineOptions::default() },
         injectors: vec![injector.to_owned()],
-        listen: ListenOptions::new("127.0.0.1:0".parse().unwrap()),
+        listen: any_port(),
         advertise: None,
         security: Security::none(),
         computations: (!only.is_empty()).then(|| only.iter().map(|name| (*name).to_owned()).collect()),
         ingest: Default::default(),
     }
-}
-
-/// Starts an injector; its address.
-#[expect(clippy::disallowed_methods, reason = "the test provides the clocks")]
-async fn injector(pipeline: pelton_domain::Name, store: StoreHandle) -> String {
-    let server = Server::bind(&ListenOptions::new("127.0.0.1:0".parse().unwrap())).await.unwrap();
-    let address = server.address().to_string();
-    let (roles, watched) = tokio::sync::watch::channel(Role::StandingBy { leader: None });
-    let clock = pelton::WallClock;
-    let began = std::time::Instant::now();
-    let mut options = ServiceOptions::new(
-        pipeline,
-        address.clone(),
-        Arc::new(move || -> ProcessingTime { pelton::Clock::now(&clock) }),
-        Arc::new(move || began.elapsed()),
-    );
-    options.lease = Duration::from_millis(500);
-    options.limits.lease = Duration::from_secs(2);
-    let stop = CancellationToken::new();
-    let routes = tonic::service::Routes::new(InjectorService::new(watched).server());
-    tokio::spawn(server.serve(routes, stop.clone()));
-    tokio::spawn(run(store, options, roles, stop));
-    address
 }
 
 /// Appends the numbers of a range, each under its client's name as key.

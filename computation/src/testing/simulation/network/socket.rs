@@ -1,6 +1,6 @@
 //! One end of a connection: what is read when it has arrived, and written while there is room.
 
-use super::{At, End, Packet, Pair, RESEND, WINDOW_BYTES, wake};
+use super::{At, End, Packet, Pair, RESEND, State, WINDOW_BYTES, wake};
 use crate::testing::simulation::time::Virtual;
 use bytes::Bytes;
 use std::fmt;
@@ -121,8 +121,8 @@ impl AsyncWrite for Socket {
         let delay = state.latency() + late;
         state.counts.packets += 1;
         state.counts.lost += u64::from(!late.is_zero());
-        let (cut, history) = (state.cut.clone(), state.history.clone());
-        let Some(connection) = state.connections.get_mut(&id) else {
+        let State { connections, cut, history, .. } = &mut *state;
+        let Some(connection) = connections.get_mut(&id) else {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         };
         if let Some(reset) = *connection.reset.of(side) {
