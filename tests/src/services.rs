@@ -3,10 +3,12 @@
 //! | module | what |
 //! |---|---|
 //! | [`place`] | where each process runs: on loopback, or in network namespaces |
+//! | [`flights`] | the flights as services, and what to judge them by |
 //! | [`chaos`] | kills and pauses at random moments |
 //! | [`partitions`] | cuts in the network between them |
 
 pub mod chaos;
+pub mod flights;
 pub mod partitions;
 pub mod place;
 

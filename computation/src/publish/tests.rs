@@ -1,3 +1,5 @@
+//! Published streams in an interval: offsets, retention, crashes in the middle of a commit (I2, I11).
+
 use super::*;
 use crate::codec::{Json, Raw};
 use crate::flow::Flow;

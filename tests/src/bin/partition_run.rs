@@ -13,14 +13,12 @@
 //! good if the lines are what an independent computation gives, and the alerts those of a run in one process.
 //! Ctrl-C leaves namespaces behind; `ip netns list` shows them, and `ip netns delete` removes one.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
-use pelton_tests::flight_runs::{Run, judge};
-use pelton_tests::independent::{expected_hourly, flights_in};
 use pelton_tests::network::{Network, Unavailable};
+use pelton_tests::services::flights::FlightArguments;
 use pelton_tests::services::partitions::{Nodes, Partitions};
-use pelton_tests::services::{Layout, Programs, Services};
-use std::path::PathBuf;
+use pelton_tests::services::{Layout, Services};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -30,18 +28,8 @@ const EXIT_UNAVAILABLE: u8 = 77;
 /// Runs the flights as services in a network that is cut, and judges what is left in the end.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The directory of the programs.
-    #[arg(long)]
-    programs: PathBuf,
-    /// The gzipped CSV file of flights.
-    #[arg(long)]
-    input: PathBuf,
-    /// An empty or new directory for the outputs.
-    #[arg(long)]
-    output: PathBuf,
-    /// Records per second.
-    #[arg(long)]
-    rate: Option<u32>,
+    #[command(flatten)]
+    flights: FlightArguments,
     /// Of all packets so many thousandths are lost, for which it takes nftables.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=500))]
     loss_permille: u32,
@@ -87,21 +75,10 @@ fn run(arguments: &Arguments) -> Result<()> {
     // First, since without it there is nothing to run.
     let mut network = Network::new(arguments.loss_permille)?;
     let nodes = Nodes::make(&mut network, 2, usize::from(arguments.workers))?;
-    let expected = expected_hourly(&arguments.input)?;
-    let make = |name: &str, more: Vec<String>| Run {
-        binary: arguments.programs.join("examples/flight_delays"),
-        input: arguments.input.clone(),
-        output: arguments.output.join(name),
-        more,
-    };
-    let alone = make("alone", Vec::new());
-    ensure!(!alone.output.exists(), "{} exists already", alone.output.display());
-    alone.to_success()?;
-    let rate = arguments.rate.iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]).collect();
-    let run = make("services", rate);
+    let reference = arguments.flights.reference()?;
     let layout = Layout {
         places: Some(nodes.places()),
-        ..Layout::flights(Programs::of(&arguments.programs), &run, usize::from(arguments.workers))
+        ..Layout::flights(arguments.flights.programs(), &reference.run, usize::from(arguments.workers))
     };
     let partitions = Partitions {
         seed: arguments.seed.unwrap_or_else(pelton_tests::seed),
@@ -118,8 +95,5 @@ fn run(arguments: &Arguments) -> Result<()> {
     println!("{made}");
     println!("done after {:.1} s", began.elapsed().as_secs_f64());
     services.stop()?;
-    judge(&run, &expected.lines, &alone.line_set("alerts.jsonl")?)?;
-    let hourly = run.lines("hourly.jsonl")?;
-    println!("{} lines for {} flights", hourly.len(), flights_in(&hourly)?);
-    Ok(())
+    reference.judge()
 }

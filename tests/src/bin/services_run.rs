@@ -11,37 +11,25 @@
 //! and then a worker is paused for twice its lease. The verdict is good if the lines are what an independent
 //! computation gives, and the alerts those of a run in one process.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
-use pelton_tests::flight_runs::{Run, judge};
-use pelton_tests::independent::{expected_hourly, flights_in};
 use pelton_tests::services::chaos::Chaos;
-use pelton_tests::services::{Layout, Programs, Services};
-use std::path::PathBuf;
+use pelton_tests::services::flights::FlightArguments;
+use pelton_tests::services::{Layout, Services};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Runs the flights as services and judges what is left in the end.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The directory of the programs.
-    #[arg(long)]
-    programs: PathBuf,
-    /// The gzipped CSV file of flights.
-    #[arg(long)]
-    input: PathBuf,
-    /// An empty or new directory for the outputs.
-    #[arg(long)]
-    output: PathBuf,
+    #[command(flatten)]
+    flights: FlightArguments,
     /// A store for the services, instead of a pelton-statestore of their own.
     #[arg(long)]
     store: Option<String>,
     /// Kill and pause processes.
     #[arg(long)]
     chaos: bool,
-    /// Records per second.
-    #[arg(long)]
-    rate: Option<u32>,
     /// How long a leading injector may be silent, in milliseconds.
     #[arg(long, default_value_t = 2000)]
     leader_lease_ms: u64,
@@ -86,24 +74,13 @@ fn main() -> ExitCode {
 
 #[expect(clippy::disallowed_methods, reason = "it says how long it took")]
 fn run(arguments: &Arguments) -> Result<()> {
-    let expected = expected_hourly(&arguments.input)?;
-    let make = |name: &str, more: Vec<String>| Run {
-        binary: arguments.programs.join("examples/flight_delays"),
-        input: arguments.input.clone(),
-        output: arguments.output.join(name),
-        more,
-    };
-    let alone = make("alone", Vec::new());
-    ensure!(!alone.output.exists(), "{} exists already", alone.output.display());
-    alone.to_success()?;
-    let rate = arguments.rate.iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]).collect();
-    let run = make("services", rate);
+    let reference = arguments.flights.reference()?;
     let layout = Layout {
         store: arguments.store.clone(),
         injectors: arguments.injectors,
         leader_lease: Duration::from_millis(arguments.leader_lease_ms),
         worker_lease: Duration::from_millis(arguments.worker_lease_ms),
-        ..Layout::flights(Programs::of(&arguments.programs), &run, arguments.workers)
+        ..Layout::flights(arguments.flights.programs(), &reference.run, arguments.workers)
     };
     let began = Instant::now();
     let mut services = Services::start(layout)?;
@@ -126,8 +103,5 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     println!("done after {:.1} s", began.elapsed().as_secs_f64());
     services.stop()?;
-    judge(&run, &expected.lines, &alone.line_set("alerts.jsonl")?)?;
-    let hourly = run.lines("hourly.jsonl")?;
-    println!("{} lines for {} flights", hourly.len(), flights_in(&hourly)?);
-    Ok(())
+    reference.judge()
 }

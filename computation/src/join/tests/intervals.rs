@@ -1,3 +1,5 @@
+//! Interval joins against a plain computation of the same records (I12).
+
 use super::*;
 
 fn secs(seconds: i64) -> Offset {

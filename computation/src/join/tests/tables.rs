@@ -1,3 +1,5 @@
+//! Joins with a table against a plain computation of the same records (I12).
+
 use super::*;
 
 /// A row that is a multiple of ten says that there is none any more.
