@@ -2,7 +2,7 @@
 
 use crate::codec::{Codec, CodecError};
 use crate::engine::rows::EntryKey;
-use crate::engine::scope::Scope;
+use crate::engine::scope::{Cause, Scope};
 use crate::engine::timers::{Known, TimerEntry};
 use crate::failure::Failure;
 use crate::outlet::Routed;
@@ -34,11 +34,8 @@ pub struct Context<'a> {
 pub(crate) struct Call {
     /// The event time of the record, or of the timer.
     pub(crate) event_time: EventTime,
-    /// The record.
-    pub(crate) record: Option<RecordId>,
-    /// The record, where its sender would repeat it if this call were lost. Where there is none, productions
-    /// are strong.
-    pub(crate) upstream: Option<RecordId>,
+    /// What it is called for.
+    pub(crate) cause: Cause,
     /// Where the output watermark waits for this call at most.
     pub(crate) output_watermark: EventTime,
 }
@@ -63,7 +60,7 @@ impl<'a> Context<'a> {
     /// The id of the record this call is for; `None` in a timer's call.
     #[must_use]
     pub fn record_id(&self) -> Option<RecordId> {
-        self.call.record
+        self.call.cause.record()
     }
 
     /// The event time of the record, or of the timer.
@@ -130,7 +127,7 @@ impl<'a> Context<'a> {
             return Ok(());
         }
         let stream = output.stream;
-        self.scope.produce(&self.key, self.call.upstream, stream, key, event_time, value()?)
+        self.scope.produce(&self.key, self.call.cause, stream, key, event_time, value()?)
     }
 
     /// From here on, productions to these streams go where they are redirected to.
@@ -235,7 +232,7 @@ impl<'a> Context<'a> {
             failed_at_us: self.scope.now.as_micros(),
         };
         let key = self.key.clone();
-        self.scope.dead_letter(&key, letter, self.call.upstream)
+        self.scope.dead_letter(&key, letter, self.call.cause)
     }
 
     fn entry(&self, spec: &CellSpec, sub_key: &[u8]) -> Result<EntryKey, Failure> {

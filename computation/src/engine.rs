@@ -39,6 +39,7 @@ pub(crate) mod gateway;
 pub(crate) mod holds;
 pub(crate) mod ids;
 pub(crate) mod interval;
+pub(crate) mod letter;
 pub(crate) mod outbox;
 pub(crate) mod peers;
 pub(crate) mod published;

@@ -3,6 +3,7 @@
 pub mod evolving;
 pub mod fdb;
 pub mod flight_runs;
+pub mod graphs;
 pub mod independent;
 pub mod mutants;
 pub mod network;

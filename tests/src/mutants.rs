@@ -1,22 +1,33 @@
 //! The hunt for the deliberate bugs of the engine ([`pelton_domain::mutants`]): each must be caught by the simulation.
 //!
-//! A bug is caught where a run does not end, ends with another answer than the engine without it, or panics. It is no
-//! test of the engine, but one of the suite: a bug that nothing catches means a workload or a fault that is missing.
+//! A bug is caught where the checker finds an invariant broken in the run of a random graph, or where a run of another
+//! workload does not end, ends with another answer than the engine without it, or panics. It is no test of the engine,
+//! but one of the suite: a bug that nothing catches means a workload or a fault that is missing.
 
 mod workloads;
 
+use crate::graphs::{self, What};
 use crate::simulated;
 use pelton::testing::simulation::{Image, Simulation};
+use pelton_checker::Invariant;
 use pelton_domain::mutants::{Mutant, with_mutant};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A workload, and what it comes to without bugs and troubles.
+/// A workload.
 #[derive(Debug)]
 pub struct Ground {
     name: &'static str,
-    simulation: Simulation,
-    expected: Image,
+    judge: Judge,
+}
+
+/// How a run of a workload is judged.
+#[derive(Debug)]
+enum Judge {
+    /// By what it comes to without bugs and troubles.
+    Answer { simulation: Box<Simulation>, expected: Image },
+    /// A random graph, by its history.
+    History,
 }
 
 /// How a bug was caught.
@@ -37,6 +48,8 @@ pub struct Caught {
 /// What catches a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
+    /// The checker says that this invariant does not hold.
+    Checker(Invariant),
     /// The answer is another than without the bug (I12).
     Answer,
     /// The run does not end (I11).
@@ -47,26 +60,30 @@ pub enum Check {
 
 impl std::fmt::Display for Check {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Answer => "answer (I12)",
-            Self::End => "end (I11)",
-            Self::Panic => "panic",
-        })
+        match self {
+            Self::Checker(invariant) => write!(f, "checker ({invariant})"),
+            Self::Answer => f.write_str("answer (I12)"),
+            Self::End => f.write_str("end (I11)"),
+            Self::Panic => f.write_str("panic"),
+        }
     }
 }
 
-/// Every workload of the simulation and those that only the hunt has.
+/// Random graphs, every other workload of the simulation, and those that only the hunt has.
 ///
 /// # Panics
 /// Where one does not end without bugs and troubles.
 #[must_use]
 pub fn grounds() -> Vec<Ground> {
     let all = workloads::held().into_iter().chain(simulated::workloads());
-    all.map(|(name, simulation)| match simulation.sequential() {
-        Ok(outcome) => Ground { name, simulation, expected: outcome.image },
+    let others = all.map(|(name, simulation)| match simulation.sequential() {
+        Ok(outcome) => Ground {
+            name,
+            judge: Judge::Answer { simulation: Box::new(simulation), expected: outcome.image },
+        },
         Err(broken) => panic!("{name}: {broken}"),
-    })
-    .collect()
+    });
+    std::iter::once(Ground { name: "graphs", judge: Judge::History }).chain(others).collect()
 }
 
 /// Looks for a run under one of `seeds` that shows the bug, and ends well without it.
@@ -88,15 +105,26 @@ pub fn hunt(mutant: Mutant, grounds: &[Ground], seeds: Range<u64>) -> Option<Cau
 
 /// What is wrong with one run.
 fn symptom(ground: &Ground, seed: u64) -> Option<(Check, String)> {
-    match catch_unwind(AssertUnwindSafe(|| ground.simulation.run(seed))) {
-        Ok(Ok(outcome)) => {
-            let difference = ground.expected.differences(&outcome.image).into_iter().next()?;
-            Some((Check::Answer, difference.to_string()))
-        }
-        Ok(Err(broken)) if broken.reason.contains("(I11)") => Some((Check::End, broken.reason)),
-        Ok(Err(broken)) => Some((Check::Panic, broken.reason)),
-        Err(_) => Some((Check::Panic, "the simulation panicked".to_owned())),
-    }
+    let run = || match &ground.judge {
+        Judge::Answer { simulation, expected } => match simulation.run(seed) {
+            Ok(outcome) => {
+                let difference = expected.differences(&outcome.image).into_iter().next()?;
+                Some((Check::Answer, difference.to_string()))
+            }
+            Err(broken) => Some(broken_check(broken.reason)),
+        },
+        Judge::History => match graphs::run(seed).err()?.wrong {
+            What::Violation(violation) => Some((Check::Checker(violation.invariant), violation.to_string())),
+            What::Broken(reason) => Some(broken_check(reason)),
+            What::Unreadable(error) => panic!("{error}"),
+        },
+    };
+    let panicked = Some((Check::Panic, "the simulation panicked".to_owned()));
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(panicked)
+}
+
+fn broken_check(reason: String) -> (Check, String) {
+    (if reason.contains("(I11)") { Check::End } else { Check::Panic }, reason)
 }
 
 /// Hunts for all of `mutants`, in as many threads as there are processors, and gives them back in their order.

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`place`] | where each process runs: on loopback, or in network namespaces |
 //! | [`flights`] | the flights as services, and what to judge them by |
+//! | [`graphs`] | random graphs as services, judged by the checker |
 //! | [`chaos`] | kills and pauses at random moments |
 //! | [`partitions`] | cuts in the network between them |
 
 pub mod chaos;
 pub mod flights;
+pub mod graphs;
 pub mod partitions;
 pub mod place;
 

@@ -5,6 +5,7 @@
 
 use pelton::testing::simulation::Simulation;
 use pelton::{Computation, Context, Declaration, Failure, Input, Pipeline, Step, Value};
+use pelton_tests::graphs;
 use pelton_tests::simulated::workloads;
 use pelton_tests::workload::{NUMBERS, Numbers};
 use std::collections::HashMap;
@@ -48,6 +49,10 @@ fn a_seed_gives_one_history_bit_for_bit() {
             let [first, second] = [0, 1].map(|_| simulation.run(seed).unwrap().history);
             assert_eq!(first.digest(), second.digest(), "{name}, seed {seed}");
         }
+    }
+    for seed in 100..106 {
+        let [first, second] = [0, 1].map(|_| graphs::run(seed).unwrap().history);
+        assert_eq!(first.digest(), second.digest(), "graph, seed {seed}");
     }
 }
 

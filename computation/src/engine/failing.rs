@@ -13,9 +13,9 @@ use super::batch::ReceiptId;
 use super::holds::Holds;
 use super::outbox::Item;
 use crate::pipeline::RetryPolicy;
-use pelton_domain::{EventTime, Key, ProcessingTime, RecordId};
+use pelton_domain::{EventTime, Key, ProcessingTime, RecordId, SystemTime};
 use pelton_statestore::keys::TimerAddress;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// A record to be processed, and the deliveries that wait for it.
@@ -29,6 +29,7 @@ pub(crate) struct RecordWork {
 
 #[derive(Debug)]
 struct Parked {
+    id: RecordId,
     event_time: EventTime,
     bytes: usize,
     at: ProcessingTime,
@@ -55,6 +56,8 @@ struct FailingKey {
 pub(crate) struct Failing {
     keys: BTreeMap<Key, FailingKey>,
     holds: Holds,
+    /// The ids of all that is parked, which sort by their time.
+    ids: BTreeSet<RecordId>,
 }
 
 /// The delay before attempt `attempts + 1`.
@@ -231,7 +234,8 @@ impl Failing {
     ) {
         let failing = self.keys.entry(key.clone()).or_insert_with(|| FailingKey::new(now));
         let (event_time, bytes) = (item.record.event_time, item.record.size_bytes());
-        failing.parked.insert(number, Parked { event_time, bytes, at });
+        failing.parked.insert(number, Parked { id: item.record.id, event_time, bytes, at });
+        self.ids.insert(item.record.id);
         failing.parked_holds.add(event_time);
         failing.parked_bytes += bytes;
         self.holds.add(event_time);
@@ -244,6 +248,7 @@ impl Failing {
         failing.parked_holds.remove(parked.event_time);
         failing.parked_bytes -= parked.bytes;
         self.holds.remove(parked.event_time);
+        self.ids.remove(&parked.id);
         Some(parked.event_time)
     }
 
@@ -275,6 +280,11 @@ impl Failing {
     /// The earliest event time of a parked record (I7).
     pub(crate) fn hold(&self) -> EventTime {
         self.holds.min()
+    }
+
+    /// The oldest id of a parked record: what a weak computation will produce for it has an id of that time (I6).
+    pub(crate) fn oldest_id(&self) -> Option<SystemTime> {
+        self.ids.first().map(|id| id.system_time())
     }
 
     /// Whose parked record has the earliest hold.
@@ -319,7 +329,7 @@ impl FailingKey {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use pelton_domain::{Record, Sequencer, SystemTime};
+    use pelton_domain::{Record, Sequencer};
 
     fn work(n: u32, at: i64) -> RecordWork {
         let id = RecordId::assigned(SystemTime::from_millis(1), Sequencer::new(1).unwrap(), n);

@@ -8,6 +8,7 @@
 //! only: what is sent along it is not acknowledged, and goes to the right owner when that is known (I5).
 
 use super::channel::{Delivery, Party};
+use super::letter::{Letter, MailFate, MailFault};
 use super::outbox::Routes;
 use super::peers::{Outbound, Returns};
 use super::streams::Streams;
@@ -39,33 +40,6 @@ pub(crate) enum Mailbox {
     Away(Outbound),
 }
 
-/// Something that may lose, repeat or reorder mail, for tests: returns what is to be delivered instead.
-pub type MailFault = Arc<dyn Fn(MailKind) -> MailFate + Send + Sync>;
-
-/// The kinds of mail, for a [`MailFault`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailKind {
-    /// Records.
-    Delivery,
-    /// An acknowledgement.
-    Acknowledgement,
-    /// A refusal.
-    Refusal,
-}
-
-/// What becomes of a piece of mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailFate {
-    /// It arrives.
-    Arrives,
-    /// It is lost.
-    Lost,
-    /// It arrives twice.
-    Twice,
-    /// It arrives behind the next one to the same interval.
-    Late,
-}
-
 #[derive(Clone, Debug)]
 struct Route {
     interval: KeyInterval,
@@ -93,13 +67,9 @@ impl RouteTable {
     /// Sends mail to a reign; where it is no more, the mail is lost, and the sender's rerouting deals with it.
     pub(crate) fn send(&self, to: Party, mail: Mail) {
         let Some(fault) = &self.fault else { return self.deliver(to, mail) };
-        let kind = match &mail {
-            Mail::Deliver { .. } => MailKind::Delivery,
-            Mail::Acknowledge { .. } => MailKind::Acknowledgement,
-            Mail::Refuse { .. } => MailKind::Refusal,
-        };
+        let fate = fault(&Letter::of(to, &mail));
         let mut late = self.late.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match fault(kind) {
+        match fate {
             MailFate::Lost => {}
             MailFate::Late => late.push((to, mail)),
             fate => {

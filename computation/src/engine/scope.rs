@@ -32,6 +32,27 @@ const KEY_OVERHEAD_BYTES: usize = 400;
 /// The longest error text of a dead letter or parked record.
 pub(crate) const ERROR_BYTES_MAX: usize = 300;
 
+/// What a call is for, and so what becomes of its productions where the computation is weak.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cause {
+    /// A timer, or nothing that has an id.
+    Timer,
+    /// A record that its sender would repeat if this call were lost.
+    Record(RecordId),
+    /// A record that was parked: its senders were acknowledged then, and nobody would repeat it.
+    Parked(RecordId),
+}
+
+impl Cause {
+    /// The record.
+    pub(crate) fn record(self) -> Option<RecordId> {
+        match self {
+            Self::Timer => None,
+            Self::Record(id) | Self::Parked(id) => Some(id),
+        }
+    }
+}
+
 pub(crate) struct Scope {
     pub(crate) spec: Arc<ComputationSpec>,
     pub(crate) keys: ComputationKeys,
@@ -308,7 +329,7 @@ impl Scope {
     pub(crate) fn produce(
         &mut self,
         producer: &Key,
-        upstream: Option<RecordId>,
+        cause: Cause,
         stream: u32,
         key: Key,
         event_time: EventTime,
@@ -316,19 +337,21 @@ impl Scope {
     ) -> Result<(), Failure> {
         let size = self.check_production(producer, &key, &value)?;
         self.weigh(size + PRODUCTION_OVERHEAD_BYTES)?;
-        // What no upstream would repeat is always strong: productions of timers, and of records that were parked.
-        let weak = upstream.filter(|_| self.spec.options.weak);
-        let id = match weak {
-            Some(cause) => RecordId::derived(cause, self.spec.number, self.call_productions),
+        // A weak computation's run may have sent its productions before, in a reign that ended before it committed: so
+        // their ids follow from the record, also where it was parked since.
+        let of_record = cause.record().filter(|_| self.spec.options.weak);
+        let id = match of_record {
+            Some(record) => RecordId::derived(record, self.spec.number, self.call_productions),
             None => self.ids.assign(system_time(self.now)),
         };
         self.call_productions += 1;
         self.batch.counters.productions += 1;
         let record = Record { id, key, value, event_time };
         let production = Production { producer_key: producer.clone(), item: Item { stream, record } };
-        match weak {
-            Some(_) => self.batch.weak_productions.push(production),
-            None => self.batch.productions.push(production),
+        // What no upstream would repeat is always strong: productions of timers, and of records that were parked.
+        match cause {
+            Cause::Record(_) if self.spec.options.weak => self.batch.weak_productions.push(production),
+            _ => self.batch.productions.push(production),
         }
         Ok(())
     }
@@ -394,7 +417,7 @@ impl Scope {
         &mut self,
         key: &Key,
         letter: store::DeadLetter,
-        upstream: Option<RecordId>,
+        cause: Cause,
     ) -> Result<(), Failure> {
         let attempts = letter.attempts;
         let letter = bounded(letter, self.limits.value_bytes_max);
@@ -415,7 +438,7 @@ impl Scope {
             let value = serde_json::to_vec(&report).map_err(|error| Failure::engine(error.to_string()))?;
             // Its own event time, late or not: it holds the watermark until its reader has it.
             let name = Key::from(self.spec.name.as_str());
-            self.produce(key, upstream, stream, name, event_time, value.into())?;
+            self.produce(key, cause, stream, name, event_time, value.into())?;
         }
         Ok(())
     }

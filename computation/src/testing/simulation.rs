@@ -72,7 +72,9 @@ pub use history::{Event, History};
 pub use image::{CellAddress, Difference, Entry, Image};
 pub use plan::FaultKind;
 
+use crate::engine::interval::IntervalOptions;
 use crate::pipeline::Pipeline;
+use bytes::Bytes;
 use cluster::{Client, Cluster, MakePipeline};
 use plan::Plan;
 use std::collections::BTreeMap;
@@ -101,6 +103,8 @@ impl fmt::Debug for Simulation {
 pub struct Outcome {
     /// What the pipeline has come to.
     pub image: Image,
+    /// All that the store holds, by key.
+    pub rows: Vec<(Bytes, Bytes)>,
     /// What happened.
     pub history: History,
     /// Which faults there were, and how often.
@@ -137,6 +141,12 @@ impl Simulation {
         self.run_plan(seed, Plan::of(seed))
     }
 
+    /// The limits of intervals under `seed`.
+    #[must_use]
+    pub fn limits(seed: u64) -> IntervalOptions {
+        Plan::of(seed).interval
+    }
+
     /// Runs it in a cluster of one worker to which nothing happens.
     ///
     /// # Errors
@@ -169,9 +179,10 @@ impl Simulation {
         let mut cluster = Cluster::new(seed, plan, self.make.clone(), self.clients.clone());
         let ended = go(&mut cluster);
         let (took, history) = (cluster.now, cluster.history.clone());
-        let image = ended.and_then(|()| Image::read((self.make)().name(), &cluster.memory.dump()));
+        let rows = cluster.memory.dump();
+        let image = ended.and_then(|()| Image::read((self.make)().name(), &rows));
         match image {
-            Ok(image) => Ok(Outcome { image, history, faults: cluster.counted(), took }),
+            Ok(image) => Ok(Outcome { image, rows, history, faults: cluster.counted(), took }),
             Err(reason) => Err(Box::new(Broken { seed, reason, took, history })),
         }
     }

@@ -9,6 +9,7 @@ use crate::engine::clock::{Clock, ManualClock};
 use crate::engine::interval::core::Core;
 use crate::engine::interval::task::Ended;
 use crate::engine::outbox::Item;
+use crate::engine::scope::Cause;
 use crate::engine::worker::by_hand::ByHand;
 use futures_util::FutureExt;
 use pelton_domain::{EventTime, Key, ProcessingTime};
@@ -180,7 +181,7 @@ impl World {
     pub(super) fn context(&mut self, key: Key) -> Result<Context<'_>, HarnessError> {
         let core = self.core()?;
         let watermark = core.failing.watermark_of(&key, core.scope.input_watermark);
-        let call = Call { event_time: watermark, record: None, upstream: None, output_watermark: watermark };
+        let call = Call { event_time: watermark, cause: Cause::Timer, output_watermark: watermark };
         Ok(Context::new(&mut core.scope, key, call, watermark))
     }
 }

@@ -3,14 +3,14 @@
 use super::super::bundle::Work;
 use super::super::failing::RecordWork;
 use super::super::outbox::Item;
-use super::super::scope::cut;
+use super::super::scope::{Cause, cut};
 use super::core::Core;
 use crate::context::{Call, Context};
 use crate::failure::{Failure, FailureKind};
 use crate::timer::TimeDomain;
 use bytes::Bytes;
 use pelton_domain::mutants::{Mutant, mutant};
-use pelton_domain::{EventTime, Key, ProcessingTime, RecordId};
+use pelton_domain::{EventTime, Key, ProcessingTime};
 use pelton_proto::{Message, convert, store};
 use pelton_statestore::{Scan, Write};
 use std::collections::VecDeque;
@@ -72,17 +72,15 @@ impl Core {
                     TimeDomain::Processing => entry.output_time,
                 };
                 let output_watermark = watermark.min(entry.output_time);
-                Call { event_time, record: None, upstream: None, output_watermark }
+                Call { event_time, cause: Cause::Timer, output_watermark }
             }
             Work::Record(RecordWork { item, .. }) => {
-                let id = Some(item.record.id);
-                let event_time = item.record.event_time;
-                Call { event_time, record: id, upstream: id, output_watermark: watermark }
+                let (event_time, cause) = (item.record.event_time, Cause::Record(item.record.id));
+                Call { event_time, cause, output_watermark: watermark }
             }
-            // Its senders were acknowledged when it was parked: nobody would repeat it.
             Work::Parked { item, .. } => {
-                let (event_time, id) = (item.record.event_time, Some(item.record.id));
-                Call { event_time, record: id, upstream: None, output_watermark: watermark }
+                let (event_time, cause) = (item.record.event_time, Cause::Parked(item.record.id));
+                Call { event_time, cause, output_watermark: watermark }
             }
         };
         Context::new(&mut self.scope, key, call, watermark)
@@ -192,22 +190,23 @@ impl Core {
     /// The work goes to the dead letters, with its error (I10).
     fn give_up(&mut self, work: Work, error: &str, attempts: u32) {
         self.scope.begin();
-        let (letter, upstream) = match &work {
+        let (letter, cause) = match &work {
             Work::Timer { address, entry } => {
                 self.scope.timers.change(address.clone(), None);
                 let tag = String::from_utf8_lossy(&address.tag).into_owned();
                 let letter = self.letter(&address.key, None, format!("timer {tag:?}: {error}"), attempts);
-                (store::DeadLetter { value: entry.payload.clone(), ..letter }, None)
+                (store::DeadLetter { value: entry.payload.clone(), ..letter }, Cause::Timer)
             }
             Work::Record(RecordWork { item, .. }) => {
                 let letter = self.letter(&item.record.key, Some(item), error.to_owned(), attempts);
-                (letter, Some(item.record.id))
+                (letter, Cause::Record(item.record.id))
             }
             Work::Parked { item, .. } => {
-                (self.letter(&item.record.key, Some(item), error.to_owned(), attempts), None)
+                let letter = self.letter(&item.record.key, Some(item), error.to_owned(), attempts);
+                (letter, Cause::Parked(item.record.id))
             }
         };
-        self.dead_letter(work.key().clone(), letter, upstream);
+        self.dead_letter(work.key().clone(), letter, cause);
         self.scope.keep();
         self.done(work);
     }
@@ -225,8 +224,8 @@ impl Core {
         }
     }
 
-    fn dead_letter(&mut self, key: Key, letter: store::DeadLetter, upstream: Option<RecordId>) {
-        if let Err(failure) = self.scope.dead_letter(&key, letter, upstream) {
+    fn dead_letter(&mut self, key: Key, letter: store::DeadLetter, cause: Cause) {
+        if let Err(failure) = self.scope.dead_letter(&key, letter, cause) {
             // The letter is in the batch; only its copy on the dead-letter stream does not fit.
             tracing::error!(computation = %self.scope.spec.name, %key, %failure, "a dead letter is only in the store");
         }
@@ -279,7 +278,7 @@ impl Core {
             }
             self.scope.begin();
             let letter = self.letter(key, Some(&item), error.to_owned(), attempts);
-            self.dead_letter(key.clone(), letter, None);
+            self.dead_letter(key.clone(), letter, Cause::Parked(item.record.id));
             self.scope.keep();
             self.done(Work::Parked { number, item });
         }

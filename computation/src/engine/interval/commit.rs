@@ -178,8 +178,11 @@ impl Core {
         let open = open.map(|p| p.item.record.id.system_time()).min();
         let sealed = self.sealed.as_ref().and_then(|sealed| sealed.oldest_id);
         let fresh = self.scope.ids.promise(system_time(self.scope.now));
-        // The ids of weak productions are as old as the records that cause them.
-        let causes = self.scope.spec.options.weak.then(|| self.dedup.horizon());
-        [open, sealed, self.outbox.oldest_id(), causes].into_iter().flatten().fold(fresh, SystemTime::min)
+        // The ids of weak productions are as old as the records that cause them, which may wait here, parked.
+        let weak = self.scope.spec.options.weak;
+        let causes = weak.then(|| self.dedup.horizon());
+        let parked = self.failing.oldest_id().filter(|_| weak);
+        let all = [open, sealed, self.outbox.oldest_id(), causes, parked];
+        all.into_iter().flatten().fold(fresh, SystemTime::min)
     }
 }

@@ -8,7 +8,7 @@ use super::process::{Beginning, Process, Turn};
 use super::roles::{self, Orders, PORT, StoreAt, WorkerRole};
 use super::store::{CrashPoint, ProcessStore};
 use super::time::{Skew, Virtual};
-use crate::engine::router::{MailFate, MailFault};
+use crate::engine::letter::{MailFate, MailFault};
 use crate::pipeline::Pipeline;
 use futures_util::future::BoxFuture;
 use pelton_domain::AttemptToken;
@@ -323,16 +323,15 @@ impl Cluster {
         Ok(())
     }
 
-    fn mail_fault(&mut self) -> Option<MailFault> {
+    /// Records every piece of mail, and does to it what the plan has.
+    fn mail_fault(&mut self) -> MailFault {
         let kinds = [FaultKind::MailLost, FaultKind::MailTwice, FaultKind::MailLate];
         let kinds: Vec<FaultKind> = kinds.into_iter().filter(|kind| self.plan.has(*kind)).collect();
-        if kinds.is_empty() {
-            return None;
-        }
         let rng = Mutex::new(StdRng::seed_from_u64(self.rng.next_u64()));
         let (trouble, counts) = (self.mail_trouble.clone(), self.mail_counts.clone());
-        let often = self.plan.mail_faults;
-        Some(Arc::new(move |_| {
+        let (often, history) = (self.plan.mail_faults, self.history.clone());
+        Arc::new(move |letter| {
+            history.add(Event::Letter(letter.clone()));
             let mut rng = rng.lock().unwrap_or_else(PoisonError::into_inner);
             if !trouble.load(Ordering::Relaxed) || rng.random::<f64>() >= often {
                 return MailFate::Arrives;
@@ -344,7 +343,7 @@ impl Cluster {
                 FaultKind::MailTwice => MailFate::Twice,
                 _ => MailFate::Late,
             }
-        }))
+        })
     }
 }
 

@@ -16,7 +16,8 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    pub(crate) fn add(&mut self, faults: &BTreeMap<FaultKind, u64>) {
+    /// Takes up what one run had.
+    pub fn add(&mut self, faults: &BTreeMap<FaultKind, u64>) {
         self.runs += 1;
         for kind in faults.keys() {
             *self.kinds.entry(*kind).or_default() += 1;

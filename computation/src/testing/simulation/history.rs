@@ -1,7 +1,8 @@
-//! What happened in a simulation, in order: the checker reads it, and its digest tells whether two runs were the same.
+//! What happened in a simulation, in order: a checker may read it, and its digest tells whether two runs were the same.
 
 use super::network::Place;
 use super::time::Virtual;
+use crate::engine::letter::{Content, Letter};
 use bytes::Bytes;
 use pelton_statestore::{Commit, Write};
 use std::fmt;
@@ -14,6 +15,8 @@ use xxhash_rust::xxh3::Xxh3;
 pub enum Event {
     /// A commit was applied by the store.
     Commit(Commit),
+    /// An interval sends another one something.
+    Letter(Letter),
     /// A process began, ended, was paused, and so on: in words.
     Process(Place, String),
     /// A fault that the simulation made, in words.
@@ -60,6 +63,7 @@ impl History {
         recorded.digest.write_u128(now.as_micros());
         match &event {
             Event::Commit(commit) => digest_commit(&mut recorded.digest, commit),
+            Event::Letter(letter) => digest_letter(&mut recorded.digest, letter),
             Event::Process(place, words) => {
                 recorded.digest.write_u8(*place);
                 recorded.digest.write(words.as_bytes());
@@ -103,10 +107,28 @@ fn digest_commit(digest: &mut Xxh3, commit: &Commit) {
     }
 }
 
+fn digest_letter(digest: &mut Xxh3, letter: &Letter) {
+    for party in [letter.from, letter.to] {
+        digest.write_u32(party.computation);
+        digest.write_u64(party.first.0);
+        digest.write_u64(party.sequencer.get());
+    }
+    digest.write_u64(letter.epoch);
+    match &letter.content {
+        Content::Delivery { number, records } => {
+            digest.write_u64(*number);
+            records.iter().for_each(|(_, record)| digest.write(&record.id.to_bytes()));
+        }
+        Content::Acknowledgement { number } => digest.write_u64(!*number),
+        Content::Refusal => digest.write_u8(0),
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Commit(commit) => write!(f, "a commit of {} writes", commit.writes.len()),
+            Self::Letter(Letter { from, to, content, .. }) => write!(f, "{from:?} to {to:?}: {content:?}"),
             Self::Process(place, words) => write!(f, "process {place} {words}"),
             Self::Fault(words) => f.write_str(words),
         }

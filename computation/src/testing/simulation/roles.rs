@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use super::process::Surroundings;
 use crate::engine::clock::Clock;
-use crate::engine::router::MailFault;
+use crate::engine::letter::MailFault;
 use crate::engine::worker::{EngineOptions, IngestLimits, JoinedWorker, WorkerOptions};
 use crate::pipeline::Pipeline;
 use pelton_domain::Name;
@@ -94,7 +94,7 @@ pub(crate) struct WorkerRole {
     pub(crate) address: SocketAddr,
     pub(crate) injectors: Vec<String>,
     pub(crate) plan: Plan,
-    pub(crate) mail_fault: Option<MailFault>,
+    pub(crate) mail_fault: MailFault,
     pub(crate) tokens: Tokens,
 }
 
@@ -111,7 +111,7 @@ pub(crate) async fn worker(
         intervals: 2,
         clock: Arc::new(surroundings.clock),
         worker: Worker::from(name.as_str()),
-        mail_fault,
+        mail_fault: Some(mail_fault),
         tokens,
     };
     let options = WorkerOptions {
