@@ -7,10 +7,13 @@ use super::network::{Fabric, Place};
 use super::time::{ProcessClock, Skew, Virtual};
 use pelton_transport::network::{Network, within};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+
+/// So often tasks are run in one turn, which is a few milliseconds of virtual time: beyond this they go in circles.
+const POLLS_MAX: u64 = 200_000;
 
 /// What a process is given when it starts.
 #[derive(Clone, Debug)]
@@ -55,6 +58,8 @@ pub(crate) struct Process {
     network: Arc<dyn Network>,
     clock: ProcessClock,
     fuse: Fuse,
+    /// How often tasks were run in this turn.
+    polls: Arc<AtomicU64>,
     main: JoinHandle<Result<(), String>>,
 }
 
@@ -81,25 +86,35 @@ impl Process {
         // One task at a time, so that a crash may come between any two.
         let mut builder = Builder::new_current_thread();
         builder.enable_time().start_paused(true).event_interval(1);
+        let (fuse, polls) = (Fuse::default(), Arc::new(AtomicU64::new(0)));
         #[cfg(tokio_unstable)]
-        builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&dice.to_be_bytes()));
+        {
+            builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&dice.to_be_bytes()));
+            let (polls, news) = (polls.clone(), fuse.news.clone());
+            // Time would never move on again; so the turn is ended from here.
+            builder.on_before_task_poll(move |_| {
+                if polls.fetch_add(1, Ordering::Relaxed) == POLLS_MAX {
+                    news.notify_one();
+                }
+            });
+        }
         #[cfg(not(tokio_unstable))]
         let _ = dice;
         let runtime = builder.build()?;
         let clock = runtime.block_on(async { ProcessClock::begin(now, skew) });
         let network = fabric.at(place, clock.clone());
-        let fuse = Fuse::default();
         let surroundings = Surroundings { clock: clock.clone(), fuse: fuse.clone() };
         let main = within(network.clone(), || {
             let _inside = runtime.enter();
             runtime.spawn(main(surroundings))
         });
-        Ok(Self { runtime, network, clock, fuse, main })
+        Ok(Self { runtime, network, clock, fuse, polls, main })
     }
 
     /// Runs it until virtual time is `until`.
     pub(crate) fn turn(&mut self, until: Virtual) -> Turn {
         let (moment, news) = (self.clock.moment(until), self.fuse.news.clone());
+        self.polls.store(0, Ordering::Relaxed);
         self.run(async {
             tokio::select! {
                 biased;
@@ -109,6 +124,9 @@ impl Process {
         });
         if self.fuse.is_blown() {
             return Turn::Crashed;
+        }
+        if self.polls.load(Ordering::Relaxed) > POLLS_MAX {
+            return Turn::Ended(Err("a bug: its tasks go in circles, and no time passes (I11)".to_owned()));
         }
         if !self.main.is_finished() {
             return Turn::Runs;
