@@ -17,6 +17,7 @@ use crate::leader::{Leader, LeaderError};
 use crate::options::InjectorOptions;
 use crate::sequencers::Sequencers;
 use pelton_domain::KeyInterval;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_statestore::{PipelineKeys, StoreFault, Write};
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -142,6 +143,11 @@ impl Driver {
                 .iter()
                 .map(|(computation, value)| journal::announce(&self.keys, *computation, *value))
                 .collect();
+            if mutant(Mutant::ToldBeforeJournaled) {
+                let old = self.shared.aggregate().all_announced().collect::<Vec<_>>();
+                let all = old.into_iter().chain(advances.iter().copied());
+                self.announcer.announce(AnnouncedTable::new(self.leader.epoch(), all));
+            }
             match self.commit(writes).await {
                 Ok(()) => {}
                 Err(LeaderError::TooLarge { .. }) if advances.len() > 1 => {

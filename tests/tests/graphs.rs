@@ -15,10 +15,14 @@ use std::time::Duration;
 /// Simulated clusters.
 const SEEDS: u64 = 60;
 
+/// What found a bug once: a weak computation's record that was parked after its productions had been sent.
+const FOUND: [u64; 4] = [81, 115, 273, 345];
+
 #[test]
 fn every_invariant_holds_in_every_simulated_run() {
     let seed = std::env::var("PELTON_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-    for seed in seed.map_or(0..SEEDS, |seed| seed..seed + 1) {
+    let seeds = seed.map_or(0..SEEDS, |seed| seed..seed + 1);
+    for seed in seeds.chain(FOUND) {
         if let Err(wrong) = graphs::run(seed) {
             panic!("{wrong}");
         }

@@ -47,7 +47,7 @@ impl Recovery<'_> {
             IdClock::new(reign.sequencer(), self.first_id_time(fence.id_time_floor))
                 .below(self.id_ceiling.clone()),
             reign.next_commit(),
-            fence.input_watermark,
+            if mutant(Mutant::WatermarkOfFenceIgnored) { EventTime::MIN } else { fence.input_watermark },
             self.options.cache_bytes_max,
         );
         let dedup = Dedup::new(self.options.dedup_bucket_ms, fence.dedup_horizon);

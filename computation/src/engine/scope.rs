@@ -12,6 +12,7 @@ use super::timers::{TimerEntry, Timers};
 use crate::failure::Failure;
 use crate::pipeline::ComputationSpec;
 use bytes::Bytes;
+use pelton_domain::mutants::{Mutant, mutant};
 use pelton_domain::{CommitNumber, EventTime, Key, ProcessingTime, Record, RecordId};
 use pelton_proto::{Message, store};
 use pelton_statestore::keys::{ComputationKeys, TimerAddress};
@@ -339,7 +340,8 @@ impl Scope {
         self.weigh(size + PRODUCTION_OVERHEAD_BYTES)?;
         // A weak computation's run may have sent its productions before, in a reign that ended before it committed: so
         // their ids follow from the record, also where it was parked since.
-        let of_record = cause.record().filter(|_| self.spec.options.weak);
+        let anew = matches!(cause, Cause::Parked(_)) && mutant(Mutant::ParkedUnderNewIds);
+        let of_record = cause.record().filter(|_| self.spec.options.weak && !anew);
         let id = match of_record {
             Some(record) => RecordId::derived(record, self.spec.number, self.call_productions),
             None => self.ids.assign(system_time(self.now)),

@@ -28,6 +28,10 @@ pub enum Mutant {
     IdFloorIgnored,
     /// I6: a new owner does not read the ids that the old one has packed.
     IdsNotReadAtTakeOver,
+    /// I6: what a weak computation produces for a parked record has a new id, though it may have been sent before.
+    ParkedUnderNewIds,
+    /// I6: a weak computation's promise does not wait for its parked records, whose productions have their old ids.
+    ParkedNotPromised,
     /// I4: deliveries are acknowledged when their batch is closed, before its commit.
     AcknowledgedBeforeCommit,
     /// I4: a duplicate of a record that is not committed is acknowledged at once.
@@ -58,6 +62,10 @@ pub enum Mutant {
     MissingIntervalIgnored,
     /// I7: the report of an owner that is no more counts.
     StaleReportAccepted,
+    /// I7: what a leader will announce is told before it is journaled.
+    ToldBeforeJournaled,
+    /// I7: a new owner begins without the input watermark that the old one had applied.
+    WatermarkOfFenceIgnored,
     /// I8: that a timer has fired is not written, so it fires again after a take-over.
     FiredTimerKept,
     /// I8: a timer that was replaced or cleared since it came due fires.
@@ -78,11 +86,13 @@ pub enum Mutant {
     ParkedScanSkipped,
     /// I9: new records of a key run before its parked ones.
     ParkedOvertaken,
+    /// I9: parked records of a key are taken up in the opposite order.
+    ParkedInReverse,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 39] = [
         Self::CommitWithoutFence,
         Self::UnknownTakenAsDone,
         Self::RefusedCommitIgnored,
@@ -92,6 +102,8 @@ impl Mutant {
         Self::AncestorsIgnored,
         Self::IdFloorIgnored,
         Self::IdsNotReadAtTakeOver,
+        Self::ParkedUnderNewIds,
+        Self::ParkedNotPromised,
         Self::AcknowledgedBeforeCommit,
         Self::InFlightDuplicateAcknowledged,
         Self::OutboxRemovedEarly,
@@ -107,6 +119,8 @@ impl Mutant {
         Self::ParkedNotHeld,
         Self::MissingIntervalIgnored,
         Self::StaleReportAccepted,
+        Self::ToldBeforeJournaled,
+        Self::WatermarkOfFenceIgnored,
         Self::FiredTimerKept,
         Self::ReplacedTimerFires,
         Self::TimersNotReadAtTakeOver,
@@ -117,6 +131,7 @@ impl Mutant {
         Self::UncommittedStateEvicted,
         Self::ParkedScanSkipped,
         Self::ParkedOvertaken,
+        Self::ParkedInReverse,
     ];
 }
 

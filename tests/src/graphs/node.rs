@@ -240,7 +240,7 @@ impl Computation for Inner {
         let h = mix(mix(step, u64::from(name.tag)), u64::from(self.at));
         // Other timers of the same key are often due in the same moment: they may be replaced or cleared by this one.
         // Not always, or timers would set timers for ever.
-        if (h >> 56) % 3 == 0 {
+        if (h >> 56).is_multiple_of(3) {
             let from_us =
                 output_time_us.max(if domain == Domain::Event { timer.fire_at_us } else { i64::MIN });
             self.change_timer(cx, &mut call, h, from_us)?;

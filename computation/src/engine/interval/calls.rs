@@ -302,6 +302,9 @@ impl Core {
             }
             records.push((number, read_parked(&key, &value)?.0));
         }
+        if mutant(Mutant::ParkedInReverse) {
+            records.reverse();
+        }
         Ok(records)
     }
 

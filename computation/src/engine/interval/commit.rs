@@ -181,7 +181,7 @@ impl Core {
         // The ids of weak productions are as old as the records that cause them, which may wait here, parked.
         let weak = self.scope.spec.options.weak;
         let causes = weak.then(|| self.dedup.horizon());
-        let parked = self.failing.oldest_id().filter(|_| weak);
+        let parked = self.failing.oldest_id().filter(|_| weak && !mutant(Mutant::ParkedNotPromised));
         let all = [open, sealed, self.outbox.oldest_id(), causes, parked];
         all.into_iter().flatten().fold(fresh, SystemTime::min)
     }
