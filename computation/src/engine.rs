@@ -39,6 +39,8 @@ pub(crate) mod gateway;
 pub(crate) mod holds;
 pub(crate) mod ids;
 pub(crate) mod interval;
+#[cfg(test)]
+mod models;
 pub(crate) mod outbox;
 pub(crate) mod peers;
 pub(crate) mod published;

@@ -140,7 +140,7 @@ const CONSUMER_MOVES: Bounds = Bounds {
     ..DEPOSED
 };
 /// The consumer moves while another leads.
-const ALL: Bounds = Bounds { leads_max: 1, depth_max: 14, ..CONSUMER_MOVES };
+const ALL: Bounds = Bounds { leads_max: 1, depth_max: 17, ..CONSUMER_MOVES };
 
 fn check(
     bounds: Bounds,
