@@ -40,6 +40,8 @@ pub(crate) mod holds;
 pub(crate) mod ids;
 pub(crate) mod interval;
 pub(crate) mod letter;
+#[cfg(test)]
+mod models;
 pub(crate) mod outbox;
 pub(crate) mod peers;
 pub(crate) mod published;

@@ -5,21 +5,12 @@
 use pelton_domain::mutants::Mutant;
 use pelton_tests::mutants::{grounds, hunt_all};
 
-/// Seeds for each: the slowest to be caught needed 6.
-const SEEDS_MAX: u64 = 30;
+/// Seeds for each: the slowest to be caught needed 28.
+const SEEDS_MAX: u64 = 40;
 
-/// What the suite does not catch yet: a workload or a fault is missing, or the engine has a second guard.
-const NOT_CAUGHT_YET: [Mutant; 9] = [
-    Mutant::RefusedCommitIgnored,
-    Mutant::IdFloorIgnored,
-    Mutant::InFlightDuplicateAcknowledged,
-    Mutant::SentBeforeCommit,
-    Mutant::GapAccepted,
-    Mutant::StaleReportAccepted,
-    Mutant::ReplacedTimerFires,
-    Mutant::FarTimersNeverRead,
-    Mutant::ParkedOvertaken,
-];
+/// What the suite does not catch: a new owner hears what is announced before it makes its first call, so what it took
+/// from the fence shows in few runs.
+const NOT_CAUGHT_YET: [Mutant; 1] = [Mutant::WatermarkOfFenceIgnored];
 
 #[test]
 fn every_deliberate_bug_but_those_known_to_be_missed_is_caught() {

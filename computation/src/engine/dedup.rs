@@ -127,6 +127,13 @@ impl Dedup {
         self.horizon
     }
 
+    /// What it knows, in words, for a test that compares.
+    #[cfg(test)]
+    pub(crate) fn seen(&self) -> String {
+        let in_flight: std::collections::BTreeSet<_> = self.in_flight.keys().collect();
+        format!("{:?} {:?} {in_flight:?}", self.horizon, self.buckets)
+    }
+
     /// The end of the newest bucket that has an entry: nothing this interval has packed is younger.
     pub(crate) fn newest_bucket_end(&self) -> SystemTime {
         self.buckets.last_key_value().map_or(SystemTime::ZERO, |(bucket, _)| {

@@ -215,6 +215,33 @@ impl Core {
             || (!self.failing.is_empty() && !self.failing.due(self.scope.now).is_empty())
     }
 
+    /// What it holds of mail, ids, batches and productions, in words, for a test that compares: without what follows from
+    /// the store or is only counted, and receipts by their place among those that wait.
+    #[cfg(test)]
+    pub(crate) fn seen(&self) -> String {
+        let place = |receipt: &ReceiptId| self.receipts.keys().position(|waiting| waiting == receipt);
+        let places = |settled: &[(ReceiptId, usize)]| -> Vec<_> {
+            settled.iter().map(|(receipt, count)| (place(receipt), *count)).collect()
+        };
+        let waiting: Vec<_> = self.receipts.values().map(|r| (r.from, r.epoch, r.number, r.left)).collect();
+        let intake: Vec<_> = self.intake.iter().map(|(receipt, item)| (place(receipt), item)).collect();
+        let batch = &self.scope.batch;
+        let open = (batch.number, &batch.ids, places(&batch.settled), &batch.productions, batch.calls);
+        let sealed = self.sealed.as_ref().map(|sealed| {
+            let update = (sealed.update.dedup_horizon, sealed.update.id_time_floor);
+            let leaves = (&sealed.removed_chunks, sealed.writes.as_ref().map(Vec::len));
+            (sealed.number, &sealed.ids, places(&sealed.settled), &sealed.productions, update, leaves)
+        });
+        let upkeep = (self.collectable, self.removable_since, self.reported);
+        let mail = (&self.receivers, waiting, intake);
+        format!(
+            "{open:?} {sealed:?} {upkeep:?} {mail:?} {:?} {} {:?}",
+            self.scope.ids,
+            self.dedup.seen(),
+            self.outbox
+        )
+    }
+
     /// Records that have arrived and not run.
     pub(crate) fn intake_len(&self) -> usize {
         self.intake.len()
