@@ -35,7 +35,7 @@ fn every_invariant_holds_for_services_whose_processes_are_killed_and_paused() ->
     let seed = pelton_tests::seed();
     let graph = GraphRun {
         seed,
-        longer: 8,
+        longer: 4,
         program: program("graph", &["--bin", "graph"])?,
         store: None,
         directory: directory.path().join("processes"),
@@ -46,7 +46,7 @@ fn every_invariant_holds_for_services_whose_processes_are_killed_and_paused() ->
         worker_kill: Duration::from_millis(900),
         leader_kill: Duration::from_secs(4),
         zombie: Duration::from_secs(2),
-        disturbed: Duration::from_secs(12),
+        disturbed: Duration::from_secs(8),
         within: Duration::from_secs(300),
     };
     let done = chaos.run(&mut services, |what| println!("{what}"))?;
