@@ -76,6 +76,7 @@ pub struct IngestClient {
     security: Security,
     stream: String,
     client: String,
+    request_records_max: usize,
     /// Which address is tried next.
     turn: usize,
     call: Option<Call>,
@@ -103,8 +104,15 @@ impl IngestClient {
         if addresses.is_empty() {
             return Err(IngestError::NoWorker);
         }
-        let security = Security::none();
-        Ok(Self { addresses, security, stream: stream.into(), client: client.into(), turn: 0, call: None })
+        Ok(Self {
+            addresses,
+            security: Security::none(),
+            stream: stream.into(),
+            client: client.into(),
+            request_records_max: REQUEST_RECORDS_MAX,
+            turn: 0,
+            call: None,
+        })
     }
 
     /// The same client, over connections that `security` secures: see [`SecurityArgs`](crate::cli::config::SecurityArgs)
@@ -112,6 +120,13 @@ impl IngestClient {
     #[must_use]
     pub fn secured(self, security: Security) -> Self {
         Self { security, call: None, ..self }
+    }
+
+    /// The same client, whose requests have `records` records at most: 1 to 1,000, and 1,000 unless set. Eight requests
+    /// are under way at a time, so the fewer records there are in one, the sooner a part is answered.
+    #[must_use]
+    pub fn requests_of(self, records: usize) -> Self {
+        Self { request_records_max: records.clamp(1, REQUEST_RECORDS_MAX), ..self }
     }
 
     /// Appends records in order, and returns when all are durable.
@@ -217,7 +232,7 @@ impl IngestClient {
         for record in records {
             let size = record.id.len() + record.key.len() + record.value.len();
             let full = requests.back().is_none_or(|last| {
-                last.records.len() >= REQUEST_RECORDS_MAX || bytes + size > REQUEST_BYTES_MAX
+                last.records.len() >= self.request_records_max || bytes + size > REQUEST_BYTES_MAX
             });
             if full {
                 bytes = 0;
@@ -273,6 +288,8 @@ mod tests {
             let ids = requests.iter().flat_map(|r| &r.records).map(|r| r.id.clone());
             assert!(ids.eq((0..count).map(|id| Bytes::from(id.to_string()))));
         }
+        let small = client.requests_of(3).requests((0..8).map(|id| record(id, 1)).collect());
+        assert_eq!(small.iter().map(|request| request.records.len()).collect::<Vec<_>>(), [3, 3, 2]);
     }
 
     #[test]

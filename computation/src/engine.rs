@@ -22,6 +22,7 @@
 //! | [`session`] | the membership of this process in a pipeline that an injector elsewhere leads | I7 |
 //! | [`peers`] | delivery to and from other processes | I4, I5, I9, I11 |
 //! | [`gateway`] | the way in for records from outside | I4, I5, I9, I11 |
+//! | [`panics`] | panics, while somebody watches | I10 |
 //! | [`published`] | how far the logs of published streams have come | |
 //! | [`router`] | who owns which interval, and mail between them | |
 //! | [`streams`] | who reads which stream, under every version of the graph | I5, I6, I10 |
@@ -43,6 +44,7 @@ pub(crate) mod letter;
 #[cfg(test)]
 mod models;
 pub(crate) mod outbox;
+pub(crate) mod panics;
 pub(crate) mod peers;
 pub(crate) mod published;
 pub(crate) mod recovery;

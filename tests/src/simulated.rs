@@ -7,6 +7,13 @@
 //! | `timers` | an event timer that fires twice, never, early, after it was replaced or cleared, or out of order |
 //! | `flushes` | a processing timer that is lost, or fires without its state |
 //! | `transfers` | one half of a commit; a stage that loses what another has |
+//! | `ingested` | a record from outside that is lost, or twice, or out of order; a stream that ends too early |
+//! | `published` | the same for those who read a published stream |
+//! | `filed` | a line of a file that is lost, twice, torn or out of order |
+
+mod filed;
+mod ingested;
+mod published;
 
 use crate::workload::{Collect, NUMBERS, Numbers, at, counting_slowly, counting_weakly_and_slowly};
 use pelton::testing::simulation::Simulation;
@@ -28,6 +35,9 @@ pub fn workloads() -> Vec<(&'static str, Simulation)> {
         ("timers", Simulation::new(|| behind_numbers("timers", Step::new("groups", Groups).reads(&NUMBERS)))),
         ("flushes", Simulation::new(flushes)),
         ("transfers", Simulation::new(transfers)),
+        ("ingested", ingested::ingested()),
+        ("published", published::published()),
+        ("filed", filed::filed()),
     ]
 }
 

@@ -29,7 +29,7 @@ fn every_workload_has_the_answer_of_an_undisturbed_run() {
 }
 
 /// What found a bug once: the workload and the seed.
-const FOUND: [(&str, u64); 1] = [("timers", 95)];
+const FOUND: [(&str, u64); 2] = [("timers", 95), ("ingested", 52)];
 
 #[test]
 fn what_found_a_bug_once_finds_none() {
@@ -115,4 +115,90 @@ fn code_that_depends_on_a_clock_a_field_or_the_order_of_a_map_is_caught_and_told
             assert!(broken.contains(words), "{wrong:?}: no {words:?} in {broken}");
         }
     }
+}
+
+/// A computation that panics at the number 30.
+#[derive(Clone)]
+struct Panics {
+    /// In a task of its own, not in the call.
+    in_a_task: bool,
+}
+
+impl Computation for Panics {
+    type Input = u64;
+
+    fn declare(&self, declaration: &mut Declaration) {
+        declaration.cell(&KEPT);
+    }
+
+    async fn process(&mut self, cx: &mut Context<'_>, input: Input<u64>) -> Result<(), Failure> {
+        let panics = async { panic!("thirty is too much") };
+        match (input.value, self.in_a_task) {
+            (30, true) => drop(tokio::spawn(panics)),
+            (30, false) => panics.await,
+            _ => {}
+        }
+        KEPT.set(cx, &input.value)
+    }
+}
+
+fn panicking(in_a_task: bool) -> Simulation {
+    Simulation::new(move || {
+        let numbers = Numbers { total: 60, chunk: 5, keys: 3, pause: Duration::from_millis(50) };
+        Pipeline::builder("panicking")
+            .with(Step::new("numbers", numbers).starts_with_key("numbers"))
+            .with(Step::new("panics", Panics { in_a_task }).reads(&NUMBERS))
+            .build()
+            .unwrap()
+    })
+}
+
+#[test]
+fn a_panic_that_only_ends_a_task_breaks_the_run_and_is_told_with_the_seed_its_process_and_its_place() {
+    let broken = panicking(true).run(7).expect_err("it is seen").to_string();
+    for words in ["seed 7,", "process 2", "(Worker) panicked at ", "simulation.rs:", "thirty is too much"] {
+        assert!(broken.contains(words), "no {words:?} in {broken}");
+    }
+}
+
+#[test]
+fn i10_a_panic_of_user_code_in_a_call_is_a_failure_of_that_call_and_breaks_no_run() {
+    let coverage = panicking(false).check(0..5).unwrap();
+    assert_eq!(coverage.runs, 5);
+    let image = panicking(false).sequential().unwrap().image;
+    let letters: Vec<_> = image.0.iter().filter(|(at, _)| at.cell.is_empty()).collect();
+    assert_eq!(letters.len(), 1, "the record is a dead letter: {letters:?}");
+}
+
+#[test]
+fn a_client_that_gives_up_breaks_the_run() {
+    let simulation = panicking(false).client(|_| async { Err("there is nothing to say".into()) });
+    let broken = simulation.sequential().expect_err("it is seen").to_string();
+    assert!(broken.contains("Client(0)") && broken.contains("there is nothing to say"), "{broken}");
+}
+
+#[test]
+fn what_a_client_keeps_is_there_after_each_of_its_crashes() {
+    let crashes = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seen = crashes.clone();
+    let simulation = panicking(false).client(move |here| {
+        let seen = seen.clone();
+        async move {
+            let kept = here.kept("steps").map_or(0, |kept| kept[0]);
+            for step in kept..20 {
+                if here.kept("steps").map_or(0, |kept| kept[0]) != step {
+                    return Err("what was kept is gone".into());
+                }
+                here.keep("steps", vec![step + 1]);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            if kept == 0 && here.crashes() > 1 {
+                return Err("it begins anew".into());
+            }
+            seen.fetch_add(here.crashes(), std::sync::atomic::Ordering::Relaxed);
+            Ok(())
+        }
+    });
+    simulation.check(0..10).unwrap();
+    assert!(crashes.load(std::sync::atomic::Ordering::Relaxed) > 0, "none was ever killed");
 }

@@ -7,6 +7,7 @@
 use super::failing::RecordWork;
 use super::interval::core::Core;
 use super::outbox::Item;
+use super::panics;
 use super::timers::TimerEntry;
 use crate::codec::CodecError;
 use crate::computation::{Computation, Input};
@@ -198,6 +199,7 @@ pub(crate) async fn guarded<T>(
         },
     };
     ended.unwrap_or_else(|panic| {
+        panics::take_back();
         Err(Failure::crashed(format!("the call panicked: {}", panic_message(panic.as_ref()))))
     })
 }

@@ -132,6 +132,13 @@ impl Timers {
         self.entries.len() + usize::from(!self.far.is_empty())
     }
 
+    /// How many are not gone for good: those whose end is not yet committed are one, where no other is left. Such a timer
+    /// may hold nothing, and a pipeline is not done before it is.
+    pub(crate) fn left(&self) -> usize {
+        let unsettled = !self.changed.is_empty() || !self.sealed.is_empty();
+        self.len().max(usize::from(unsettled))
+    }
+
     /// Whether the table is right about an address, whatever the store says.
     fn is_unsettled(&self, address: &TimerAddress) -> bool {
         self.changed.contains(address) || self.sealed.contains(address)

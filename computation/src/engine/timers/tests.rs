@@ -57,6 +57,21 @@ fn a_failed_call_leaves_timers_and_holds_as_they_were() {
 }
 
 #[test]
+fn a_timer_that_has_fired_is_left_until_that_is_committed() {
+    let mut timers = Timers::default();
+    timers.load(&address("k", "a"), entry(i64::MAX, i64::MAX));
+    assert_eq!(timers.take_due(TimeDomain::Event, i64::MAX, 1).len(), 1);
+    timers.change(address("k", "a"), None);
+    timers.keep();
+    assert_eq!((timers.len(), timers.left()), (0, 1), "in the open batch");
+    let keys = PipelineKeys::new(&Name::new("p").unwrap()).computation(1);
+    timers.seal(&keys, &mut Vec::new());
+    assert_eq!((timers.len(), timers.left()), (0, 1), "its commit is under way");
+    timers.committed(9);
+    assert_eq!(timers.left(), 0);
+}
+
+#[test]
 fn the_timers_of_a_waiting_key_wait_and_the_others_fire() {
     let mut timers = Timers::default();
     timers.load(&address("bad", "a"), entry(1, 1));

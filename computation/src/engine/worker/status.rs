@@ -60,7 +60,7 @@ impl IntervalStatus {
     /// Takes up what the interval holds now.
     pub(crate) fn observe(&self, core: &Core) {
         let (failing, parked) = core.failing.counts();
-        store(&self.timers, core.scope.timers.len());
+        store(&self.timers, core.scope.timers.left());
         store(&self.waiting, core.intake_len());
         store(&self.failing, failing);
         store(&self.parked, parked);

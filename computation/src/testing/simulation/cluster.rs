@@ -1,20 +1,23 @@
-//! The processes of one simulation, and what is done to them.
+//! The processes of one simulation. What is done to them is in [`trouble`].
+
+mod trouble;
 
 use super::FaultKind;
+use super::client::{Client, Machines};
 use super::history::{Event, History};
 use super::network::{Fabric, Place, address_of};
-use super::plan::{CALM, Plan};
+use super::plan::Plan;
 use super::process::{Beginning, Process, Turn};
 use super::roles::{self, Orders, PORT, StoreAt, WorkerRole};
 use super::store::{CrashPoint, ProcessStore};
 use super::time::{Skew, Virtual};
 use crate::engine::letter::{MailFate, MailFault};
+use crate::engine::panics::Watch;
 use crate::pipeline::Pipeline;
-use futures_util::future::BoxFuture;
 use pelton_domain::AttemptToken;
 use pelton_statestore::StoreHandle;
 use pelton_statestore::fence::Tokens;
-use pelton_statestore::memory::{FaultPlan, Memory};
+use pelton_statestore::memory::Memory;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, RngExt, SeedableRng};
@@ -25,9 +28,6 @@ use std::time::Duration;
 
 /// Makes the pipeline anew, for every start of a worker.
 pub(crate) type MakePipeline = Arc<dyn Fn() -> Pipeline + Send + Sync>;
-
-/// Somebody outside of the cluster, who is given the addresses of the workers and ends when all is said.
-pub(crate) type Client = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 const STORE: Place = 1;
 const OPERATOR: Place = 2;
@@ -42,6 +42,24 @@ enum Role {
     Injector,
     Worker,
     Client(usize),
+}
+
+impl Role {
+    fn is_store(self) -> bool {
+        self == Self::Store
+    }
+
+    fn is_injector(self) -> bool {
+        self == Self::Injector
+    }
+
+    fn is_worker(self) -> bool {
+        self == Self::Worker
+    }
+
+    fn is_client(self) -> bool {
+        matches!(self, Self::Client(_))
+    }
 }
 
 /// A machine of the cluster, on which one process runs, or none at the moment.
@@ -60,6 +78,13 @@ struct Machine {
     finished: bool,
 }
 
+impl Machine {
+    /// In words.
+    fn name(&self) -> String {
+        format!("process {} ({:?})", self.place, self.role)
+    }
+}
+
 /// A cluster under one seed.
 pub(crate) struct Cluster {
     plan: Plan,
@@ -69,6 +94,7 @@ pub(crate) struct Cluster {
     pub(crate) memory: Memory,
     make: MakePipeline,
     clients: Vec<Client>,
+    outside: Machines,
     machines: Vec<Machine>,
     orders: Orders,
     /// Whether mail still meets with faults.
@@ -79,6 +105,7 @@ pub(crate) struct Cluster {
     pub(crate) counts: BTreeMap<FaultKind, u64>,
     /// What went wrong in a process in a way that is never right.
     pub(crate) broken: Option<String>,
+    panics: Watch,
 }
 
 impl Cluster {
@@ -118,6 +145,7 @@ impl Cluster {
             memory,
             make,
             clients,
+            outside: Machines::default(),
             orders: Orders::default(),
             mail_trouble: Arc::new(AtomicBool::new(true)),
             mail_counts: Arc::default(),
@@ -125,12 +153,13 @@ impl Cluster {
             history,
             counts: BTreeMap::new(),
             broken: None,
+            panics: Watch::begin(),
         }
     }
 
     pub(crate) fn is_done(&self) -> bool {
         self.orders.is_done()
-            && self.machines.iter().all(|m| !matches!(m.role, Role::Client(_)) || m.finished)
+            && self.machines.iter().all(|machine| !machine.role.is_client() || machine.finished)
     }
 
     /// One turn of every process.
@@ -170,7 +199,9 @@ impl Cluster {
         let Some(process) = self.machines.get_mut(at).and_then(|machine| machine.process.as_mut()) else {
             return Ok(());
         };
-        match process.turn(now) {
+        let turn = process.turn(now);
+        self.hear_panics(at);
+        match turn {
             Turn::Runs => {}
             Turn::Crashed => {
                 self.count(FaultKind::WorkerCrashAtCommit);
@@ -186,10 +217,16 @@ impl Cluster {
         if let (Ok(()), Role::Operator | Role::Client(_)) = (&ended, machine.role) {
             machine.finished = true;
         }
+        if let (Ok(()), Role::Client(number)) = (&ended, machine.role) {
+            self.outside.has_ended(number);
+        }
         let words = ended.map_or_else(|error| format!("ended: {error}"), |()| "ended".to_owned());
-        // Processes end by themselves when they are drained, or cannot go on as they are; this is never right.
-        if words.contains("a bug:") {
-            self.broken.get_or_insert_with(|| words.clone());
+        // Workers and injectors end by themselves when they are drained, or cannot go on as they are; this is never
+        // right.
+        let client_gave_up = machine.role.is_client() && !machine.finished;
+        if client_gave_up || words.contains("a bug:") {
+            let who = machine.name();
+            self.broken.get_or_insert_with(|| format!("{who} {words}"));
         }
         self.crash(at, true, &words);
     }
@@ -202,10 +239,29 @@ impl Cluster {
         let Some(process) = machine.process.take() else { return };
         self.fabric.crash(machine.place, now, told);
         process.crash();
+        self.hear_panics(at);
+        let Some(machine) = self.machines.get_mut(at) else { return };
         machine.point.disarm();
         machine.paused_until = None;
         machine.restart_at = (!machine.finished).then_some(now + pause);
         self.tell(at, words);
+    }
+
+    /// A panic ends one task, and the others of the process go on: so nobody else may see it.
+    fn hear_panics(&mut self, at: usize) {
+        if let (Some(panicked), Some(machine)) = (self.panics.first(), self.machines.get(at)) {
+            self.broken.get_or_insert_with(|| format!("{} {panicked}", machine.name()));
+        }
+    }
+
+    /// Ends what still runs.
+    pub(crate) fn end(&mut self) {
+        for at in 0..self.machines.len() {
+            if let Some(process) = self.machines.get_mut(at).and_then(|machine| machine.process.take()) {
+                process.crash();
+                self.hear_panics(at);
+            }
+        }
     }
 
     fn tell(&self, at: usize, words: &str) {
@@ -251,6 +307,23 @@ impl Cluster {
             *counts.entry(kind).or_default() += count;
         }
         counts
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What runs at the moment, in words.
+    pub(crate) fn words(&self) -> String {
+        let words = |machine: &Machine| {
+            let what = match (&machine.process, machine.paused_until) {
+                (None, _) => "down",
+                (Some(_), Some(_)) => "paused",
+                (Some(_), None) => "runs",
+            };
+            format!("{:?} {} {what}", machine.role, machine.place)
+        };
+        self.machines.iter().map(words).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -313,9 +386,11 @@ impl Cluster {
                 })
             }
             Role::Client(number) => {
-                let Some(client) = self.clients.get(number) else { return Ok(()) };
-                let work = client(workers);
-                Process::start(place, begin, &fabric, |_| work)
+                let Some(client) = self.clients.get(number).cloned() else { return Ok(()) };
+                let here = self.outside.start(number, workers);
+                Process::start(place, begin, &fabric, |_| async move {
+                    client(here).await.map_err(|error| error.to_string())
+                })
             }
         }?;
         machine.process = Some(process);
@@ -344,143 +419,5 @@ impl Cluster {
                 _ => MailFate::Late,
             }
         })
-    }
-}
-
-/// Trouble.
-impl Cluster {
-    /// From now on nothing more is done to the cluster, and everything runs.
-    pub(crate) fn peace(&mut self) {
-        self.say("peace".into());
-        self.mail_trouble.store(false, Ordering::Relaxed);
-        self.memory.set_faults(FaultPlan::none());
-        self.memory.land_pending();
-        self.fabric.set_weather(CALM);
-        self.fabric.heal(self.now);
-        self.heal_at = None;
-        let now = self.now;
-        for machine in &mut self.machines {
-            machine.point.disarm();
-            machine.paused_until = machine.paused_until.map(|_| now);
-        }
-    }
-
-    /// Does one of the things that the plan has.
-    pub(crate) fn act(&mut self) {
-        let Some(kind) = self.plan.actions().choose(&mut self.rng).copied() else { return };
-        match kind {
-            FaultKind::WorkerCrash => self.crash_one(kind, Role::Worker, true),
-            FaultKind::WorkerVanishes => self.crash_one(kind, Role::Worker, false),
-            FaultKind::InjectorCrash => self.crash_one(kind, Role::Injector, true),
-            FaultKind::StoreCrash => self.crash_one(kind, Role::Store, true),
-            FaultKind::WorkerCrashAtCommit => self.arm(),
-            FaultKind::WorkerPause => self.pause_one(kind, Role::Worker),
-            FaultKind::InjectorPause => self.pause_one(kind, Role::Injector),
-            FaultKind::StorePause => self.pause_one(kind, Role::Store),
-            FaultKind::Partition => self.partition(kind, true),
-            FaultKind::OneWayPartition => self.partition(kind, false),
-            FaultKind::ClockJump => self.jump(),
-            FaultKind::Scaling => {
-                if let Some(at) = self.one_of(Role::Worker) {
-                    let place = self.machines.get(at).map_or(0, |machine| machine.place);
-                    self.orders.drain(format!("w{place}"));
-                    self.count(kind);
-                    self.say(format!("worker {place} is to be drained"));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// One that runs and is not paused.
-    fn one_of(&mut self, role: Role) -> Option<usize> {
-        let runs = |machine: &Machine| {
-            machine.role == role && machine.process.is_some() && machine.paused_until.is_none()
-        };
-        let running: Vec<usize> =
-            self.machines.iter().enumerate().filter(|(_, m)| runs(m)).map(|(at, _)| at).collect();
-        running.choose(&mut self.rng).copied()
-    }
-
-    fn crash_one(&mut self, kind: FaultKind, role: Role, told: bool) {
-        let Some(at) = self.one_of(role) else { return };
-        let tasks = self.rng.random_range(0..200);
-        if let Some(process) = self.machines.get_mut(at).and_then(|machine| machine.process.as_mut()) {
-            process.some_tasks(tasks);
-        }
-        self.count(kind);
-        self.crash(at, told, if told { "is killed" } else { "is gone, with its machine" });
-    }
-
-    fn arm(&mut self) {
-        let Some(at) = self.one_of(Role::Worker) else { return };
-        let (commits, before) = (self.rng.random_range(1..=6), self.rng.random::<bool>());
-        let Some(machine) = self.machines.get(at) else { return };
-        if before {
-            machine.point.before(commits);
-        } else {
-            machine.point.after(commits);
-        }
-    }
-
-    fn pause_one(&mut self, kind: FaultKind, role: Role) {
-        let Some(at) = self.one_of(role) else { return };
-        let pause = Duration::from_millis(self.rng.random_range(50..=3_000));
-        let now = self.now;
-        if let Some(machine) = self.machines.get_mut(at) {
-            machine.paused_until = Some(now + pause);
-        }
-        self.count(kind);
-        self.tell(at, "stands still");
-    }
-
-    fn partition(&mut self, kind: FaultKind, both_ways: bool) {
-        let inside = |m: &&Machine| !matches!(m.role, Role::Operator | Role::Client(_));
-        let places: Vec<Place> = self.machines.iter().filter(inside).map(|machine| machine.place).collect();
-        let Some(one) = places.choose(&mut self.rng).copied() else { return };
-        let everybody = self.rng.random::<bool>();
-        let other = places.choose(&mut self.rng).copied();
-        let others = places.iter().copied().filter(|at| *at != one && (everybody || Some(*at) == other));
-        for other in others.collect::<Vec<_>>() {
-            self.fabric.cut(one, other);
-            if both_ways {
-                self.fabric.cut(other, one);
-            }
-        }
-        self.heal_at = Some(self.now + Duration::from_millis(self.rng.random_range(100..=3_000)));
-        self.count(kind);
-        self.say(format!("{one} is cut off ({kind})"));
-    }
-
-    fn jump(&mut self) {
-        let Some(at) = self.one_of(Role::Worker) else { return };
-        let us = self.rng.random_range(-2_000_000..=2_000_000);
-        if let Some(machine) = self.machines.get(at) {
-            machine.skew.set_us(us);
-        }
-        self.count(FaultKind::ClockJump);
-        self.tell(at, "has its clock set");
-    }
-
-    /// When to act next.
-    pub(crate) fn next_act(&mut self) -> Virtual {
-        self.now + self.plan.gap.mul_f64(self.rng.random_range(0.2..1.8))
-    }
-
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// What runs at the moment, in words.
-    pub(crate) fn words(&self) -> String {
-        let words = |machine: &Machine| {
-            let what = match (&machine.process, machine.paused_until) {
-                (None, _) => "down",
-                (Some(_), Some(_)) => "paused",
-                (Some(_), None) => "runs",
-            };
-            format!("{:?} {} {what}", machine.role, machine.place)
-        };
-        self.machines.iter().map(words).collect::<Vec<_>>().join(", ")
     }
 }

@@ -1,11 +1,13 @@
 //! What a pipeline has come to, as the store has it: the state of every key, and what was given up.
 //!
 //! Two runs of a deterministic pipeline over the same input have the same image, whatever happened to them (I12). What
-//! depends on when and where something ran is left out: places in lists, system times, attempts, the engine's own rows.
+//! depends on when and where something ran is left out: places in lists, system times, attempts, the engine's own rows;
+//! and the state of what only keeps or writes records in the order of their arrival, which is judged by what it gives.
 
+use crate::pipeline::{ErasedStep, Pipeline, Role};
+use crate::recording::read::CELL as RECORDING;
 use crate::state::Envelope;
 use bytes::Bytes;
-use pelton_domain::Name;
 use pelton_proto::{Message, store};
 use pelton_statestore::PipelineKeys;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,12 +62,13 @@ impl fmt::Display for Difference {
 }
 
 impl Image {
-    /// The image of the pipeline `name` in the rows of a store.
+    /// The image of `pipeline` in the rows of a store.
     ///
     /// # Errors
     /// In words, where a row cannot be read.
-    pub fn read(name: &Name, rows: &[(Bytes, Bytes)]) -> Result<Self, String> {
-        let keys = PipelineKeys::new(name);
+    pub fn read(pipeline: &Pipeline, rows: &[(Bytes, Bytes)]) -> Result<Self, String> {
+        let keys = PipelineKeys::new(pipeline.name());
+        let by_arrival = by_arrival(pipeline);
         let catalogue = rows.iter().find(|(key, _)| *key == keys.catalogue());
         let Some((_, catalogue)) = catalogue else { return Ok(Self::default()) };
         let catalogue = store::Catalogue::decode(catalogue.clone()).map_err(|error| error.to_string())?;
@@ -82,7 +85,9 @@ impl Image {
                     b'x' => dead_letter(&of, &computation.name, key, value)?,
                     _ => continue,
                 };
-                image.0.entry(entry.0).or_default().push(entry.1);
+                if !by_arrival(&entry.0) {
+                    image.0.entry(entry.0).or_default().push(entry.1);
+                }
             }
         }
         // What a key gave up, and what a bag holds, is in no order.
@@ -92,6 +97,23 @@ impl Image {
             }
         }
         Ok(image)
+    }
+
+    /// Takes up files, by name: their lines, in whatever order they are.
+    pub(crate) fn add_files(&mut self, files: &BTreeMap<String, Vec<u8>>) {
+        for (name, content) in files {
+            let at = CellAddress {
+                computation: "a file".to_owned(),
+                key: Bytes::copy_from_slice(name.as_bytes()),
+                namespace: Bytes::new(),
+                cell: Bytes::from_static(b"lines"),
+            };
+            let lines = content.split_inclusive(|byte| *byte == b'\n');
+            let mut lines: Vec<Entry> =
+                lines.map(|line| (Bytes::new(), Bytes::copy_from_slice(line))).collect();
+            lines.sort();
+            self.0.insert(at, lines);
+        }
     }
 
     /// Where `found` differs from this one.
@@ -107,6 +129,19 @@ impl Image {
             found: entries(found, at),
         });
         differences.filter(|difference| difference.expected != difference.found).collect()
+    }
+}
+
+/// Whether a cell depends on the order in which records of different keys arrive: what it has is judged elsewhere.
+fn by_arrival(pipeline: &Pipeline) -> impl Fn(&CellAddress) -> bool {
+    let names = |of: fn(&ErasedStep) -> bool| -> BTreeSet<String> {
+        pipeline.steps.iter().filter(|step| of(step)).map(|step| step.name.clone()).collect()
+    };
+    let keeps = names(|step| step.options.publishes.is_some() || matches!(step.role, Role::Write));
+    let takes = names(|step| matches!(step.role, Role::Ingest(_)));
+    move |at| {
+        let recording = at.cell == RECORDING.as_bytes() && takes.contains(&at.computation);
+        !at.cell.is_empty() && (recording || keeps.contains(&at.computation))
     }
 }
 

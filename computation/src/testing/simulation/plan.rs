@@ -72,11 +72,15 @@ pub enum FaultKind {
     Reshaping,
     /// Mailboxes, batches, caches and timer tables are tiny.
     TinyLimits,
+    /// A client ends at some await, and is started again with what it kept.
+    ClientCrash,
+    /// A client stands still, so that it neither sends nor reads, and goes on.
+    ClientPause,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::WorkerCrash,
         Self::WorkerCrashAtCommit,
         Self::WorkerVanishes,
@@ -105,13 +109,18 @@ impl FaultKind {
         Self::Scaling,
         Self::Reshaping,
         Self::TinyLimits,
+        Self::ClientCrash,
+        Self::ClientPause,
     ];
+
+    /// What only a cluster with clients can have.
+    const OF_CLIENTS: [Self; 2] = [Self::ClientCrash, Self::ClientPause];
 
     /// Whether it is something that happens at a moment, as opposed to how things are.
     fn is_action(self) -> bool {
         use FaultKind::{
-            ClockJump, InjectorCrash, InjectorPause, OneWayPartition, Partition, Scaling, StoreCrash,
-            StorePause, WorkerCrash, WorkerCrashAtCommit, WorkerPause, WorkerVanishes,
+            ClientCrash, ClientPause, ClockJump, InjectorCrash, InjectorPause, OneWayPartition, Partition,
+            Scaling, StoreCrash, StorePause, WorkerCrash, WorkerCrashAtCommit, WorkerPause, WorkerVanishes,
         };
         matches!(
             self,
@@ -127,6 +136,8 @@ impl FaultKind {
                 | OneWayPartition
                 | ClockJump
                 | Scaling
+                | ClientCrash
+                | ClientPause
         )
     }
 }
@@ -166,11 +177,16 @@ pub(crate) const CALM: Weather = Weather {
 };
 
 impl Plan {
-    pub(crate) fn of(seed: u64) -> Self {
+    pub(crate) fn of(seed: u64, has_clients: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let share = [0.15, 0.3, 0.6].choose(&mut rng).copied().unwrap_or(0.3);
-        let mut kinds: BTreeSet<FaultKind> =
-            FaultKind::ALL.into_iter().filter(|_| rng.random::<f64>() < share).collect();
+        let of_all = FaultKind::ALL.into_iter().filter(|kind| !FaultKind::OF_CLIENTS.contains(kind));
+        let mut kinds: BTreeSet<FaultKind> = of_all.filter(|_| rng.random::<f64>() < share).collect();
+        if has_clients {
+            // From dice of their own: what a seed does to a cluster does not depend on whether somebody is outside.
+            let mut rng = StdRng::seed_from_u64(!seed);
+            kinds.extend(FaultKind::OF_CLIENTS.into_iter().filter(|_| rng.random::<f64>() < 2.0 * share));
+        }
         let served = rng.random::<f64>() < 0.4;
         if !served {
             kinds.remove(&FaultKind::StoreCrash);
