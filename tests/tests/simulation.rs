@@ -142,6 +142,7 @@ impl Computation for Panics {
     }
 }
 
+#[expect(clippy::unwrap_used, reason = "the graph is fixed")]
 fn panicking(in_a_task: bool) -> Simulation {
     Simulation::new(move || {
         let numbers = Numbers { total: 60, chunk: 5, keys: 3, pause: Duration::from_millis(50) };
