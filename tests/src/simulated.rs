@@ -8,6 +8,8 @@
 //! | `flushes` | a processing timer that is lost, or fires without its state |
 //! | `transfers` | one half of a commit; a stage that loses what another has |
 
+pub mod windows;
+
 use crate::workload::{Collect, NUMBERS, Numbers, at, counting_slowly, counting_weakly_and_slowly};
 use pelton::testing::simulation::Simulation;
 use pelton::{
@@ -22,13 +24,14 @@ const KEYS: u64 = 5;
 /// Every workload, by name.
 #[must_use]
 pub fn workloads() -> Vec<(&'static str, Simulation)> {
-    vec![
+    let all = vec![
         ("counting", Simulation::new(|| counting_slowly(TOTAL, 7, KEYS, Collect::default()))),
         ("weak", Simulation::new(|| counting_weakly_and_slowly(TOTAL, 7, KEYS, Collect::default()))),
         ("timers", Simulation::new(|| behind_numbers("timers", Step::new("groups", Groups).reads(&NUMBERS)))),
         ("flushes", Simulation::new(flushes)),
         ("transfers", Simulation::new(transfers)),
-    ]
+    ];
+    all.into_iter().chain(windows::workloads()).collect()
 }
 
 fn numbers() -> Step<Numbers> {
