@@ -18,6 +18,7 @@
 //! | `enrich` | what the outside knows of them |
 //! | `matches` | patterns over the records of one key |
 //! | `reduce` | records of a key that become one |
+//! | `scan` | records of a key, each with what is remembered of those before it |
 //! | `source` | what can be read |
 
 mod branch;
@@ -31,6 +32,7 @@ mod process;
 mod rate;
 mod records;
 mod reduce;
+mod scan;
 mod source;
 mod suppress;
 mod table;

@@ -52,7 +52,8 @@ pub use trigger::{TRIGGER_DEPTH_MAX, Trigger, TriggerError};
 #[cfg(test)]
 mod tests;
 
-/// The chapter of the book, whose examples are tested with the documentation.
+/// The chapters of the book, whose examples are tested with the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/src/windows.md")]
+#[doc = include_str!("../../docs/src/windows-by-example.md")]
 struct Chapter;

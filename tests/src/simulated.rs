@@ -15,6 +15,8 @@ mod filed;
 mod ingested;
 mod published;
 
+pub mod windows;
+
 use crate::workload::{Collect, NUMBERS, Numbers, at, counting_slowly, counting_weakly_and_slowly};
 use pelton::testing::simulation::Simulation;
 use pelton::{
@@ -29,7 +31,7 @@ const KEYS: u64 = 5;
 /// Every workload, by name.
 #[must_use]
 pub fn workloads() -> Vec<(&'static str, Simulation)> {
-    vec![
+    let all = vec![
         ("counting", Simulation::new(|| counting_slowly(TOTAL, 7, KEYS, Collect::default()))),
         ("weak", Simulation::new(|| counting_weakly_and_slowly(TOTAL, 7, KEYS, Collect::default()))),
         ("timers", Simulation::new(|| behind_numbers("timers", Step::new("groups", Groups).reads(&NUMBERS)))),
@@ -38,7 +40,8 @@ pub fn workloads() -> Vec<(&'static str, Simulation)> {
         ("ingested", ingested::ingested()),
         ("published", published::published()),
         ("filed", filed::filed()),
-    ]
+    ];
+    all.into_iter().chain(windows::workloads()).collect()
 }
 
 fn numbers() -> Step<Numbers> {

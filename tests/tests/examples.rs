@@ -13,6 +13,9 @@ mod delays_by_weather;
 #[allow(dead_code, reason = "its main is not for here")]
 #[path = "../../computation/examples/delays_in_a_row.rs"]
 mod delays_in_a_row;
+#[allow(dead_code, reason = "its main is not for here")]
+#[path = "../../computation/examples/word_count.rs"]
+mod word_count;
 
 use pelton::local::{LocalOptions, Outcome, Progress, run_on};
 use pelton::{Engine, EngineOptions, Pipeline};
@@ -93,6 +96,84 @@ async fn delays_in_a_row_are_those_of_an_independent_computation_through_crashes
         run(output.path(), drops, || delays_in_a_row::build(&arguments).unwrap()).await;
         let found = lines(&output.path().join("rows.jsonl"));
         assert_eq!(differences(&expected_rows(), &found), [] as [&str; 0]);
+    }
+}
+
+/// What is said in the scene: the second, the speaker and the words.
+fn scene() -> Vec<(i64, String, Vec<String>)> {
+    let text = std::fs::read_to_string(january().with_file_name("hamlet.jsonl")).unwrap();
+    let said = text.lines().map(|line| serde_json::from_str::<(i64, String, String)>(line).unwrap());
+    let words = |line: String| {
+        let only = line.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric() && c != '\'', " ");
+        only.split_whitespace().map(str::to_owned).collect()
+    };
+    said.map(|(second, speaker, line)| (second, speaker, words(line))).collect()
+}
+
+fn time(second: i64) -> String {
+    jiff::Timestamp::from_second(second).unwrap().to_string()
+}
+
+/// How often each word is said in each minute.
+fn expected_words() -> BTreeSet<String> {
+    let mut counts = BTreeMap::<(i64, String), u64>::new();
+    for (second, _, words) in scene() {
+        words.into_iter().for_each(|word| *counts.entry((second / 60 * 60, word)).or_default() += 1);
+    }
+    counts.into_iter().map(|((minute, word), n)| format!(r#"["{}","{word}",{n}]"#, time(minute))).collect()
+}
+
+/// How many words each speaker says without twenty seconds between two lines.
+fn expected_turns() -> BTreeSet<(String, String, String, u64)> {
+    let mut speakers = BTreeMap::<String, BTreeMap<i64, u64>>::new();
+    for (second, speaker, words) in scene() {
+        *speakers.entry(speaker).or_default().entry(second).or_default() += words.len() as u64;
+    }
+    let mut turns = BTreeSet::new();
+    for (speaker, lines) in speakers {
+        let lines: Vec<(i64, u64)> = lines.into_iter().collect();
+        for turn in lines.chunk_by(|a, b| b.0 - a.0 < 20) {
+            let words = turn.iter().map(|(_, words)| words).sum();
+            turns.insert((speaker.clone(), time(turn[0].0), time(turn[turn.len() - 1].0 + 20), words));
+        }
+    }
+    turns
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_and_turns_are_those_of_a_plain_count_through_crashes() {
+    for drops in [0, 6] {
+        let output = tempfile::tempdir().unwrap();
+        let arguments = word_count::common::Arguments::new(output.path());
+        run(output.path(), drops, || word_count::build(&arguments).unwrap()).await;
+        let found = lines(&output.path().join("minutes.jsonl"));
+        assert_eq!(differences(&expected_words(), &found), [] as [&str; 0]);
+        // What has been told and not taken back.
+        let (mut turns, mut merged) = (BTreeSet::new(), 0);
+        for line in lines(&output.path().join("turns.jsonl")) {
+            let (speaker, from, to, sign, words): (String, String, String, String, u64) =
+                serde_json::from_str(&line).unwrap();
+            let turn = (speaker, from, to, words);
+            let is_new = if sign == "taken back" { turns.remove(&turn) } else { turns.insert(turn) };
+            assert!(is_new, "{line}");
+            merged += u32::from(sign == "taken back");
+        }
+        assert_eq!(turns, expected_turns());
+        assert!(merged > 0, "no turn was ever taken back");
+    }
+}
+
+#[test]
+fn the_book_shows_the_program_as_it_is() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |file: &str| std::fs::read_to_string(repository.join(file)).unwrap();
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let book = read("docs/src/windows-by-example.md");
+    let (_, shown) = book.split_once("```rust,ignore\n").unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let program = plain(&read("computation/examples/word_count.rs"));
+    for part in shown.split("\n\n") {
+        assert!(program.contains(&plain(part)), "the program has no\n{part}");
     }
 }
 

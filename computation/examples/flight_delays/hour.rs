@@ -16,6 +16,12 @@ const SECONDS: i64 = 3_600;
 pub(crate) struct Hour(i64);
 
 impl Hour {
+    /// The hour that `at` is in.
+    #[allow(dead_code, reason = "the example `flight_windows` needs it")]
+    pub(crate) fn of(at: EventTime) -> Self {
+        Self(at.as_micros().div_euclid(SECONDS * 1_000_000))
+    }
+
     /// When it begins.
     pub(crate) fn start(self) -> EventTime {
         EventTime::from_secs(self.0.saturating_mul(SECONDS))
@@ -105,6 +111,7 @@ mod tests {
         let ten = hour("2013-01-01T10:00:00Z");
         assert_eq!(serde_json::to_string(&ten).unwrap(), "\"2013-01-01T10:00:00Z\"");
         assert_eq!(serde_json::from_str::<Hour>("\"2013-01-01T10:00:00Z\"").unwrap(), ten);
+        assert_eq!([Hour::of(ten.start()), Hour::of(ten.end())], [ten, hour("2013-01-01T11:00:00Z")]);
         assert_eq!((ten.end().as_micros() - ten.start().as_micros()) / 1_000_000, SECONDS);
     }
 

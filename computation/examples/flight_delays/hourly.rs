@@ -1,5 +1,6 @@
 //! Stage 2: the flights of each airport and hour, counted, and told once the hour is complete.
 
+use crate::bucket::Bucket;
 use crate::flight::Flight;
 use crate::hour::Hour;
 use pelton::{
@@ -27,21 +28,6 @@ pub(crate) struct Tally {
     departed: u32,
     cancelled: u32,
     delay_minutes_sum: i64,
-}
-
-/// A complete hour of an airport, as `hourly.jsonl` has it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Bucket {
-    /// The airport.
-    pub(crate) origin: String,
-    /// The hour that the flights were scheduled in.
-    pub(crate) hour: Hour,
-    /// How many left.
-    pub(crate) departed: u32,
-    /// How many never did.
-    pub(crate) cancelled: u32,
-    /// How late those that left were on average; nothing if none left.
-    pub(crate) delay_minutes_mean: Option<f64>,
 }
 
 impl Tally {

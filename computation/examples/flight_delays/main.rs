@@ -3,8 +3,8 @@
 //! | stage | module | what |
 //! |---|---|---|
 //! | 1 | `flight` | a row of the file becomes a flight, keyed by airport |
-//! | 2 | `hourly`, `hour` | flights are counted by the hour they were scheduled in; a timer tells complete hours |
-//! | 3 | `alerts`, `usual`, `watch` | what each hour of the week is usually like, and alerts where it is not |
+//! | 2 | `hourly`, `hour`, `bucket` | flights are counted by the hour they were scheduled in; a timer tells complete hours |
+//! | 3 | `alerts`, `alert`, `usual`, `watch` | what each hour of the week is usually like, and alerts where it is not |
 //! | | `pipeline` | the stages, joined, with files at both ends |
 //! | | `report` | a page with a chart, drawn from the files |
 //! | | `arguments`, `outputs`, `summary` | what a user gives and gets |
@@ -15,8 +15,10 @@
 //!     cargo run --release --example flight_delays
 //!     cargo run --release --example flight_delays -- --input FILE --output DIR [--disorder 24h] [--rate 5000]
 
+mod alert;
 mod alerts;
 mod arguments;
+mod bucket;
 mod flight;
 mod hour;
 mod hourly;

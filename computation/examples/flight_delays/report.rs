@@ -4,9 +4,9 @@
 //! The page carries the numbers as compact JSON and draws them itself; see the files in `report/`. Hours are
 //! given as New York's clocks show them, so that the page needs no rules of time zones.
 
-use crate::alerts::{Alert, Event, Signal};
+use crate::alert::{Alert, Event, Signal};
+use crate::bucket::Bucket;
 use crate::hour::{Hour, new_york};
-use crate::hourly::Bucket;
 use crate::usual::Direction;
 use anyhow::{Context, Result};
 use jiff::tz::TimeZone;

@@ -1,15 +1,30 @@
-//! The same flights as `flight_delays`, said with windows: the hours of each airport, and the days of each aircraft.
+//! The same flights as `flight_delays`, said as a flow: the hours of each airport, the alerts where they are unusual,
+//! and the days of each aircraft.
 //!
 //! | module | what |
 //! |---|---|
 //! | `pipeline` | the flights, and what is made of them |
+//! | `days` | the days of each aircraft |
+//! | `hour`, `bucket`, `alert`, `usual`, `watch` | those of `flight_delays`: what is told, and what is unusual |
 //!
 //!     cargo run --release --example flight_windows
 //!     cargo run --release --example flight_windows -- --input FLIGHTS.csv.gz --output DIR [--rate 5000]
 //!
 //! It may be killed at any moment: started again with the same arguments, it goes on.
 
+#[path = "../flight_delays/alert.rs"]
+mod alert;
+#[path = "../flight_delays/bucket.rs"]
+mod bucket;
+mod days;
+#[allow(dead_code, reason = "not all of it is needed here")]
+#[path = "../flight_delays/hour.rs"]
+mod hour;
 mod pipeline;
+#[path = "../flight_delays/usual.rs"]
+mod usual;
+#[path = "../flight_delays/watch.rs"]
+mod watch;
 
 use anyhow::{Context, Result};
 use clap::Parser;

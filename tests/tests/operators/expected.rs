@@ -96,6 +96,7 @@ fn others(a: &[Entry], b: &[Entry]) -> Vec<(&'static str, Vec<String>)> {
     vec![
         ("running", lines(numbered())),
         ("by-hand", lines(numbered().map(|(key, number)| (number, key)))),
+        ("pairs", lines(pairs_in_order(b))),
         ("even", lines(even)),
         ("odd", lines(odd)),
         ("thirds", lines(thirds.into_iter().map(|value| value / 3))),
@@ -104,4 +105,11 @@ fn others(a: &[Entry], b: &[Entry]) -> Vec<(&'static str, Vec<String>)> {
         ("limited", lines(a.iter().map(|a| a.value))),
         ("asked", lines(b.iter().map(|b| (b.value, b.value * 2)))),
     ]
+}
+
+/// Of each key each two records that come one after the other.
+fn pairs_in_order(entries: &[Entry]) -> Vec<(u64, u32, u32)> {
+    let mut last = BTreeMap::new();
+    let pair = |entry: &Entry| Some((entry.key, last.insert(entry.key, entry.value)?, entry.value));
+    entries.iter().filter_map(pair).collect()
 }

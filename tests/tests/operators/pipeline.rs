@@ -144,6 +144,10 @@ fn panes(folder: &Path, a: &Records<'_, Entry>, b: &Records<'_, Entry>) {
 fn others(folder: &Path, a: &Records<'_, Entry>, b: &Records<'_, Entry>) {
     let ones = b.map(|b| (b.key, 1u64)).key_as(|(key, _)| *key);
     write(folder, "running", &ones.reduce("running", |(key, a), (_, b)| (key, a + b)));
+    let pairs = b.key_as(|b| b.key).scan("pairs", |before: &mut Option<u32>, b| {
+        before.replace(b.value).map(|before| (b.key, before, b.value))
+    });
+    write(folder, "pairs", &pairs);
     let (even, odd) = a.branch(|a| a.value.is_multiple_of(2));
     write(folder, "even", &even);
     write(folder, "odd", &odd);
