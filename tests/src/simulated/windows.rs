@@ -35,10 +35,13 @@ const LONG: Duration = Duration::from_secs(30 * 86_400);
 /// The readings of a key are an hour apart: where one is missing there are two sessions.
 const GAP: Duration = Duration::from_secs(90 * 60);
 
+/// Builds a workload's pipeline.
+type Build = fn() -> Result<Pipeline, PipelineError>;
+
 /// Every workload with windows, by name.
 #[must_use]
 pub fn workloads() -> Vec<(&'static str, Simulation)> {
-    let all: [(_, fn() -> Result<Pipeline, PipelineError>); 4] =
+    let all: [(_, Build); 4] =
         [("kinds", kinds), ("sessions", sessions), ("late", late), ("triggers", triggers)];
     all.map(|(name, build)| (name, Simulation::new(move || sound(build())))).into()
 }
