@@ -132,6 +132,7 @@ async fn productions_of_parked_records_are_strong_and_keep_their_ids_and_the_pro
     hand.announce(EventTime::MIN, 900_000);
     assert_eq!(hand.core.promise(), ms(1), "I6: what is parked has an old id");
     hand.crash().await;
+    hand.announce(EventTime::MIN, 900_000);
     assert_eq!(hand.core.promise(), ms(1), "I6: for a new owner too");
     hand.wait(Duration::from_secs(100));
     hand.bundle().await;
