@@ -1,6 +1,6 @@
 //! Acknowledgement and the dedup horizon, model-checked: the code of two intervals, under every order of what can happen.
 //!
-//! [`stateright`] explores all orders, up to the bounds, of records that run, batches that are closed and committed,
+//! [`pelton_models`] explores all orders, up to the bounds, of records that run, batches that are closed and committed,
 //! deliveries and acknowledgements that are lost, repeated and late, owners that are followed by others with another clock
 //! and go on as zombies, promises that are reported and horizons that are heard. Producer and consumer are the real `Core`,
 //! with its dedup, outbox, channels and id clock, taken over by the real `take_over` and `Recovery`; the aggregation is the
@@ -13,104 +13,64 @@ mod pipeline;
 mod rules;
 mod world;
 
+use pelton_models::{Course, Explored, Property, State, Witnessed, holds, is_found, run};
 use pipeline::Pipeline;
-use rules::{Bounds, Mutation, Witnessed};
-use stateright::{Checker, HasDiscoveries, Model, Property};
-use std::collections::BTreeSet;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use tokio::runtime::Runtime;
+use rules::{Bounds, Mutation};
 use world::{Action, Seen, World};
 
-/// A state: what is to be seen of it, and the actions that lead there.
-#[derive(Clone, Debug)]
-struct State {
-    trace: Vec<Action>,
-    actions: Vec<Action>,
-    seen: Seen,
-}
-
-impl PartialEq for State {
-    fn eq(&self, other: &Self) -> bool {
-        self.seen == other.seen
-    }
-}
-
-impl Hash for State {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.seen.hash(state);
-    }
-}
-
-#[derive(Clone)]
-struct Delivered {
-    bounds: Bounds,
-    mutation: Option<Mutation>,
-    witnessed: Arc<Witnessed>,
-}
-
 thread_local! {
-    static RUNTIME: (Runtime, Pipeline) = (
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap(),
-        Pipeline::new(),
-    );
+    static PIPELINE: Pipeline = Pipeline::new();
 }
 
-impl Delivered {
-    /// Does the actions again, and then what `and_then` says.
+impl Bounds {
+    /// Does the actions, and then what `and_then` says.
     fn again<T>(
-        &self,
-        trace: &[Action],
+        self,
+        mutation: Option<Mutation>,
         witnessed: &Witnessed,
+        actions: &[Action],
         and_then: impl AsyncFnOnce(&mut World<'_>) -> T,
     ) -> T {
-        RUNTIME.with(|(runtime, pipeline)| {
-            runtime.block_on(tokio::task::unconstrained(async {
-                let mut world = World::begin(self.bounds, self.mutation, witnessed, pipeline).await;
-                for action in trace {
+        PIPELINE.with(|pipeline| {
+            run(async {
+                let mut world = World::begin(self, mutation, witnessed, pipeline).await;
+                for action in actions {
                     world.act(*action).await;
                 }
                 and_then(&mut world).await
-            }))
+            })
         })
-    }
-
-    fn reach(&self, trace: Vec<Action>) -> State {
-        let (seen, actions) =
-            self.again(&trace, &self.witnessed, async |world| (world.seen(), world.actions()));
-        State { trace, actions, seen }
     }
 }
 
-impl Model for Delivered {
-    type State = State;
+impl pelton_models::Bounds for Bounds {
+    type Mutation = Mutation;
     type Action = Action;
+    type Seen = Seen;
 
-    fn init_states(&self) -> Vec<State> {
-        vec![self.reach(Vec::new())]
+    fn reach(self, course: &Course<Self>, actions: &[Action]) -> (Seen, Vec<Action>) {
+        let look = async |world: &mut World<'_>| (world.seen(), world.actions());
+        self.again(course.mutation, &course.witnessed, actions, look)
     }
 
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        actions.extend(&state.actions);
-    }
-
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut trace = last.trace.clone();
-        trace.push(action);
-        let next = self.reach(trace);
-        (next.seen != last.seen).then_some(next)
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
+    fn properties() -> Vec<Property<Explored<Self>>> {
+        fn holds(state: &State<Bounds>, property: &'static str) -> bool {
+            !state.seen.violates(property)
+        }
         vec![
-            Property::always(NOTHING_TWICE, |_, state: &State| !state.seen.violates(NOTHING_TWICE)),
-            Property::always(ACKNOWLEDGED, |_, state: &State| !state.seen.violates(ACKNOWLEDGED)),
-            Property::always(IN_ORDER, |_, state: &State| !state.seen.violates(IN_ORDER)),
-            Property::always(HORIZON, |_, state: &State| !state.seen.violates(HORIZON)),
-            Property::always(NOTHING_LOST, |model: &Self, state: &State| {
-                model.again(&state.trace, &Witnessed::default(), async |world| world.settles().await)
+            Property::always(NOTHING_TWICE, |_, state| holds(state, NOTHING_TWICE)),
+            Property::always(ACKNOWLEDGED, |_, state| holds(state, ACKNOWLEDGED)),
+            Property::always(IN_ORDER, |_, state| holds(state, IN_ORDER)),
+            Property::always(HORIZON, |_, state| holds(state, HORIZON)),
+            Property::always(NOTHING_LOST, |model: &Explored<Self>, state: &State<Self>| {
+                let settles = async |world: &mut World<'_>| world.settles().await;
+                model.bounds.again(model.course.mutation, &Witnessed::default(), &state.trace, settles)
             }),
         ]
+    }
+
+    fn depth_max(self) -> usize {
+        self.depth_max
     }
 }
 
@@ -149,49 +109,6 @@ const FORGETTING: Bounds =
     Bounds { resends_max: 0, ticks_max: 1, repeats: false, seals: false, ..CONSUMER_MOVES };
 
 const BEHIND_MS: i64 = -25;
-
-fn check(
-    bounds: Bounds,
-    mutation: Option<Mutation>,
-    stop: HasDiscoveries,
-) -> (BTreeSet<&'static str>, Witnessed) {
-    let witnessed = Arc::new(Witnessed::default());
-    let model = Delivered { bounds, mutation, witnessed: witnessed.clone() };
-    let mut builder = model.checker().threads(2).finish_when(stop);
-    if bounds.depth_max > 0 {
-        builder = builder.target_max_depth(bounds.depth_max);
-    }
-    let checker = builder.spawn_bfs().join();
-    println!(
-        "{bounds:?} {mutation:?}: {} states, {} transitions, depth {}",
-        checker.unique_state_count(),
-        checker.state_count(),
-        checker.max_depth()
-    );
-    for (property, path) in checker.discoveries() {
-        println!("{mutation:?} breaks {property:?}: {:?}", path.into_actions());
-    }
-    let found = checker.discoveries().into_keys().collect();
-    drop(checker);
-    (found, Arc::into_inner(witnessed).unwrap_or_default())
-}
-
-fn holds(bounds: Bounds, happens: &[&str]) {
-    let (found, witnessed) = check(bounds, None, HasDiscoveries::AnyFailures);
-    assert!(found.is_empty(), "there are counterexamples, see above: {found:?}");
-    let seen = witnessed.all();
-    for what in happens {
-        assert!(
-            seen.contains(what),
-            "the model is vacuous, for this never happens: {what}; what does: {seen:?}"
-        );
-    }
-}
-
-fn is_found(mutation: Mutation, bounds: Bounds, property: &'static str) {
-    let (found, _) = check(bounds, Some(mutation), HasDiscoveries::AnyOf(BTreeSet::from([property])));
-    assert!(found.contains(property), "{mutation:?} is not found to break {property:?}, only {found:?}");
-}
 
 #[test]
 fn i4_i5_i6_hold_whoever_owns_the_consumer() {

@@ -11,12 +11,13 @@ mod owning;
 mod seeing;
 
 use crate::owners::{CONSUMER, Owner, PRODUCER, Row};
-use crate::rules::{Bounds, Mutation, Witnessed};
+use crate::rules::{Bounds, Mutation};
 use crate::store::{Call, Handle, Table};
 use bytes::Bytes;
 use injectors::Phase;
 use pelton_domain::{AttemptToken, EventTime, KeyInterval, Name, ProcessingTime, Sequencer};
 use pelton_injector::{AssignError, Assigned, Graph, InjectorOptions, Node};
+use pelton_models::Witnessed;
 use pelton_statestore::fence::Tokens;
 use pelton_statestore::{Commit, PipelineKeys};
 pub(crate) use seeing::Seen;

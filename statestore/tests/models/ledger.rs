@@ -1,7 +1,7 @@
 //! The account of what landed, independent of the code: it knows only who did what under which reign.
 
-use crate::rules::Witnessed;
 use crate::world::Part;
+use pelton_models::Witnessed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a worker wants to land once.

@@ -1,6 +1,6 @@
 //! The fence, model-checked: the code of `statestore/src/fence` itself, under every order of what a store may do.
 //!
-//! [`stateright`] explores all orders, up to the bounds, of assignments, take-overs, commits, splits, merges, answers that
+//! [`pelton_models`] explores all orders, up to the bounds, of assignments, take-overs, commits, splits, merges, answers that
 //! are lost, commits that land late, crashes, zombies and a restored store. The steps of the workers are the real
 //! `take_over`, `Reign::commit` and `Reign::reshape`; only the store ([`store`]) and the injector's journal are the
 //! model's. Invariants: I1 single writer, I2 atomicity, I3 unknown outcomes, and that a store of another life is used
@@ -21,83 +21,27 @@ mod rules;
 mod store;
 mod world;
 
-use rules::{Bounds, Mutation, Witnessed};
-use stateright::{Checker, HasDiscoveries, Model, Property};
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use tokio::runtime::Runtime;
+use pelton_models::{Course, Explored, Property, State, holds, is_found, run};
+use rules::{Bounds, Mutation};
 use world::{Action, Seen, World};
 
-/// A state: what is to be seen of it, and the actions that lead there.
-#[derive(Clone, Debug)]
-struct State {
-    trace: Vec<Action>,
-    actions: Vec<Action>,
-    seen: Seen,
-}
-
-impl PartialEq for State {
-    fn eq(&self, other: &Self) -> bool {
-        self.seen == other.seen
-    }
-}
-
-impl Hash for State {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.seen.hash(state);
-    }
-}
-
-#[derive(Clone)]
-struct FenceModel {
-    bounds: Bounds,
-    mutation: Option<Mutation>,
-    witnessed: Arc<Witnessed>,
-}
-
-thread_local! {
-    static RUNTIME: RefCell<Runtime> = RefCell::new(
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
-    );
-}
-
-impl FenceModel {
-    fn reach(&self, trace: Vec<Action>) -> State {
-        let (seen, actions) = RUNTIME.with_borrow(|runtime| {
-            runtime.block_on(async {
-                let mut world = World::begin(self.bounds, self.mutation, &self.witnessed).await;
-                for action in &trace {
-                    world.act(*action).await;
-                }
-                (world.seen(), world.actions())
-            })
-        });
-        State { trace, actions, seen }
-    }
-}
-
-impl Model for FenceModel {
-    type State = State;
+impl pelton_models::Bounds for Bounds {
+    type Mutation = Mutation;
     type Action = Action;
+    type Seen = Seen;
 
-    fn init_states(&self) -> Vec<State> {
-        vec![self.reach(Vec::new())]
+    fn reach(self, course: &Course<Self>, actions: &[Action]) -> (Seen, Vec<Action>) {
+        run(async {
+            let mut world = World::begin(self, course.mutation, &course.witnessed).await;
+            for action in actions {
+                world.act(*action).await;
+            }
+            (world.seen(), world.actions())
+        })
     }
 
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        actions.extend(&state.actions);
-    }
-
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut trace = last.trace.clone();
-        trace.push(action);
-        Some(self.reach(trace))
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        fn holds(state: &State, invariant: &str) -> bool {
+    fn properties() -> Vec<Property<Explored<Self>>> {
+        fn holds(state: &State<Bounds>, invariant: &str) -> bool {
             !state.seen.ledger.violated.contains(invariant)
         }
         vec![
@@ -138,45 +82,6 @@ const MERGE: Bounds = Bounds { halves: true, ..SPLIT };
 const BACK: Bounds = Bounds { sequencers_max: 4, batches_max: 0, reshapes_max: 2, ..SPLIT };
 /// A backup of any moment, with workers of both lives.
 const RESTORE: Bounds = Bounds { batches_max: 1, lost_max: 1, restores: true, ..MOVES };
-
-fn check(
-    bounds: Bounds,
-    mutation: Option<Mutation>,
-    stop: HasDiscoveries,
-) -> (BTreeSet<&'static str>, Witnessed) {
-    let witnessed = Arc::new(Witnessed::default());
-    let model = FenceModel { bounds, mutation, witnessed: witnessed.clone() };
-    let checker = model.checker().threads(2).finish_when(stop).spawn_bfs().join();
-    println!(
-        "{bounds:?} {mutation:?}: {} states, {} transitions, depth {}",
-        checker.unique_state_count(),
-        checker.state_count(),
-        checker.max_depth()
-    );
-    for (property, path) in checker.discoveries() {
-        println!("{mutation:?} breaks {property:?}: {:?}", path.into_actions());
-    }
-    let found = checker.discoveries().into_keys().collect();
-    drop(checker);
-    (found, Arc::into_inner(witnessed).unwrap_or_default())
-}
-
-fn holds(bounds: Bounds, happens: &[&str]) {
-    let (found, witnessed) = check(bounds, None, HasDiscoveries::AnyFailures);
-    assert!(found.is_empty(), "there are counterexamples, see above: {found:?}");
-    let seen = witnessed.all();
-    for what in happens {
-        assert!(
-            seen.contains(what),
-            "the model is vacuous, for this never happens: {what}; what does: {seen:?}"
-        );
-    }
-}
-
-fn is_found(mutation: Mutation, bounds: Bounds, property: &'static str) {
-    let (found, _) = check(bounds, Some(mutation), HasDiscoveries::AnyOf(BTreeSet::from([property])));
-    assert!(found.contains(property), "{mutation:?} is not found to break {property:?}, only {found:?}");
-}
 
 const HAPPENS: [&str; 8] = [
     "an interval was taken over",

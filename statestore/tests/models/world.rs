@@ -6,10 +6,11 @@ mod acting;
 mod landing;
 
 use crate::ledger::{Ledger, Step};
-use crate::rules::{Bounds, Mutation, Witnessed};
+use crate::rules::{Bounds, Mutation};
 use crate::store::{Call, Handle, Line, Table};
 use bytes::Bytes;
 use pelton_domain::{AttemptToken, Incarnation, KeyInterval, Name, Sequencer, SystemTime};
+use pelton_models::Witnessed;
 use pelton_statestore::fence::{Tokens, create_fences, take_over};
 use pelton_statestore::{
     Commit, CommitError, ComputationKeys, FencedError, PipelineKeys, Precondition, ReadError, Reign,

@@ -1,8 +1,5 @@
 //! What the model may do, how much of it, and what is deliberately done wrong.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
-
 /// How far the model goes. The states grow fast with every one of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -47,18 +44,4 @@ pub(crate) enum Mutation {
     ScanBeforeFence,
     /// A new owner of the producer does not look for productions that are not acknowledged.
     OutboxNotScanned,
-}
-
-/// What has happened at all, so that no property is true only because nothing does.
-#[derive(Debug, Default)]
-pub(crate) struct Witnessed(Mutex<BTreeSet<&'static str>>);
-
-impl Witnessed {
-    pub(crate) fn saw(&self, what: &'static str) {
-        self.0.lock().unwrap().insert(what);
-    }
-
-    pub(crate) fn all(&self) -> BTreeSet<&'static str> {
-        self.0.lock().unwrap().clone()
-    }
 }

@@ -11,7 +11,7 @@ mod seeing;
 mod settling;
 
 use super::pipeline::{PIPELINE, Pipeline, Route};
-use super::rules::{Bounds, Mutation, Witnessed};
+use super::rules::{Bounds, Mutation};
 use crate::engine::bundle::Processor;
 use crate::engine::channel::{Delivery, Party};
 use crate::engine::clock::ManualClock;
@@ -19,10 +19,11 @@ use crate::engine::interval::IntervalOptions;
 use crate::engine::interval::core::Core;
 use pelton_domain::{AttemptToken, KeyInterval, Name, ProcessingTime, RecordId, Sequencer, SystemTime};
 use pelton_injector::{Aggregate, Assignment, Graph, Node};
+use pelton_models::Witnessed;
 use pelton_statestore::fence::{Tokens, create_fences};
 use pelton_statestore::memory::{FaultPlan, Memory};
 use pelton_statestore::{ComputationKeys, PipelineKeys, Reign, StoreHandle};
-pub(super) use seeing::Seen;
+pub(crate) use seeing::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,7 @@ const BUCKET_MS: u64 = 10;
 const START: ProcessingTime = ProcessingTime::from_secs(1_000);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Time goes on.
     Tick,
     /// An owner of the producer is given its next record from outside, and runs it.
@@ -61,7 +62,7 @@ pub(super) enum Action {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Delivery,
     Acknowledgement,
     Refusal,
@@ -69,7 +70,7 @@ pub(super) enum Kind {
 
 /// One message between two reigns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Letter {
+pub(crate) struct Letter {
     kind: Kind,
     from: u64,
     to: u64,

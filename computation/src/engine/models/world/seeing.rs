@@ -9,7 +9,7 @@ use pelton_statestore::keys::is_fence;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in crate::engine::models) struct Seen {
+pub(crate) struct Seen {
     store: u64,
     owners: [Vec<Option<u64>>; 2],
     letters: BTreeSet<Letter>,
