@@ -199,8 +199,7 @@ pub(crate) async fn guarded<T>(
         },
     };
     ended.unwrap_or_else(|panic| {
-        panics::take_back();
-        Err(Failure::crashed(format!("the call panicked: {}", panic_message(panic.as_ref()))))
+        Err(Failure::crashed(format!("the call panicked: {}", panics::caught(panic.as_ref()))))
     })
 }
 

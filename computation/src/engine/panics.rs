@@ -3,6 +3,8 @@
 //! A panic of user code is caught around the call, and is a failure of that call (I10): who catches it takes it back. One
 //! that this crate's own code raises in the midst of such a call is a bug of the engine's, and stays.
 
+use super::bundle::panic_message;
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::{Location, PanicHookInfo};
@@ -85,8 +87,13 @@ fn change(how: impl FnOnce(&mut Vec<Panicked>)) {
     });
 }
 
-/// The last panic of this thread was caught around a call of user code.
-pub(crate) fn take_back() {
+/// The last panic of this thread was caught around a call of user code: it is a failure of that call. What it said.
+pub(crate) fn caught(panic: &(dyn Any + Send)) -> &str {
+    take_back();
+    panic_message(panic)
+}
+
+fn take_back() {
     change(|seen| {
         seen.pop_if(|last| !last.is_ours());
     });

@@ -5,7 +5,6 @@ use super::kept::Kept;
 use super::matcher::Found;
 use super::operator::Shared;
 use crate::context::Context;
-use crate::engine::bundle::panic_message;
 use crate::engine::panics;
 use crate::failure::Failure;
 use crate::outlet::Routed;
@@ -82,8 +81,6 @@ fn weight(routed: &Routed) -> usize {
 
 /// Runs code of the user's that must not take its key with it.
 pub(super) fn guarded<R>(code: impl FnOnce() -> R) -> Result<R, Failure> {
-    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| {
-        panics::take_back();
-        Failure::permanent(format!("the code panicked: {}", panic_message(panic.as_ref())))
-    })
+    catch_unwind(AssertUnwindSafe(code))
+        .map_err(|panic| Failure::permanent(format!("the code panicked: {}", panics::caught(panic.as_ref()))))
 }
