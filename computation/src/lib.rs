@@ -56,7 +56,7 @@ pub use computation::{Computation, Declaration, Input};
 pub use context::Context;
 pub use engine::clock::{Clock, ClockHandle, ManualClock, WallClock};
 pub use engine::interval::IntervalOptions;
-pub use engine::letter::{Content, Correspondent, Letter, MailFate, MailFault};
+pub use engine::letter::{Correspondent, Letter, LetterContent, MailFate, MailFault};
 pub use engine::worker::{
     ComputationStatus, DeadLetterError, Engine, EngineOptions, IngestLimits, JoinError, JoinedWorker,
     Listening, PipelineFailed, PipelineStatus, ReshapeFailed, StartError, StoredDeadLetter, WorkerOptions,

@@ -7,7 +7,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// A line of `counts.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,19 +69,9 @@ impl Evolving {
     /// # Errors
     /// Where the services' programs cannot be built.
     pub fn layout(&self, workers: usize) -> Result<Layout> {
-        Ok(Layout {
-            programs: Programs::built()?,
-            pipeline: "evolving",
-            program: self.program("first"),
-            directory: self.output.join("processes"),
-            store: None,
-            injectors: 2,
-            workers: vec![Vec::new(); workers],
-            leader_lease: Duration::from_millis(1000),
-            worker_lease: Duration::from_millis(1500),
-            injector_options: Vec::new(),
-            places: None,
-        })
+        let directory = self.output.join("processes");
+        let layout = Layout::new(Programs::built()?, "evolving", self.program("first"), directory, workers);
+        Ok(layout.with_short_leases())
     }
 
     /// The whole lines of one of its files by now, none where there is no such file.

@@ -15,9 +15,10 @@ mod witness;
 
 pub use witness::{Unreadable, end, events};
 
+use crate::workload::parks_soon;
 use node::{Inner, Source};
-use pelton::testing::simulation::{History, Outcome, Simulation};
-use pelton::{Pipeline, RetryPolicy, Step, Stream};
+use pelton::testing::simulation::{Outcome, Simulation};
+use pelton::{Pipeline, Step, Stream};
 use pelton_checker::journal::Packet;
 use pelton_checker::{Checker, Violation, graph};
 use pelton_domain::Name;
@@ -76,6 +77,16 @@ impl RandomGraph {
     /// The pipeline's name.
     pub const NAME: &str = "graph";
 
+    /// The name, as keys have it.
+    ///
+    /// # Panics
+    /// Never: it is one.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "it is a constant")]
+    pub fn name() -> Name {
+        Self::NAME.parse().expect("a name")
+    }
+
     /// The same graph with so many times the records.
     #[must_use]
     pub fn longer(mut self, times: u64) -> Self {
@@ -129,15 +140,6 @@ impl RandomGraph {
     }
 }
 
-/// A key that fails is parked soon, and tried again soon.
-fn parks_soon() -> RetryPolicy {
-    RetryPolicy {
-        delay_max: Duration::from_millis(100),
-        grace: Duration::from_millis(100),
-        ..RetryPolicy::default()
-    }
-}
-
 /// Why a run of a random graph is not right.
 #[derive(Debug, thiserror::Error)]
 #[error("graph of seed {seed}: {wrong}")]
@@ -167,23 +169,19 @@ pub enum What {
 /// # Errors
 /// [`Wrong`], with the first invariant that did not hold.
 pub fn run(seed: u64) -> Result<Outcome, Wrong> {
-    let wrong = |wrong: What| Wrong { seed, wrong };
-    let graph = RandomGraph::of(seed);
-    let checked = graph.checked(Simulation::limits(seed).channel_records_max);
-    let pipeline = graph.pipeline().name().clone();
-    let run = Simulation::new(move || graph.pipeline()).run(seed);
-    let history = run.as_ref().map_or_else(|broken| &broken.history, |outcome| &outcome.history);
-    judge(&pipeline, &checked, history).map_err(wrong)?;
-    let outcome = run.map_err(|broken| wrong(What::Broken(broken.to_string())))?;
-    let end = end(&pipeline, &outcome.rows).map_err(|error| wrong(error.into()))?;
-    end.check(&checked).map_err(|violation| wrong(violation.into()))?;
-    Ok(outcome)
+    run_and_judge(seed).map_err(|wrong| Wrong { seed, wrong })
 }
 
-fn judge(pipeline: &Name, graph: &graph::Graph, history: &History) -> Result<(), What> {
-    let mut checker = Checker::new(graph.clone());
-    for (at_us, event) in events(pipeline, history)? {
+fn run_and_judge(seed: u64) -> Result<Outcome, What> {
+    let graph = RandomGraph::of(seed);
+    let checked = graph.checked(Simulation::limits(seed).channel_records_max);
+    let run = Simulation::new(move || graph.pipeline()).run(seed);
+    let history = run.as_ref().map_or_else(|broken| &broken.history, |outcome| &outcome.history);
+    let mut checker = Checker::new(checked.clone());
+    for (at_us, event) in events(history)? {
         checker.see(at_us, &event)?;
     }
-    Ok(())
+    let outcome = run.map_err(|broken| What::Broken(broken.to_string()))?;
+    end(&outcome.rows)?.check(&checked)?;
+    Ok(outcome)
 }

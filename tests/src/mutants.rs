@@ -4,8 +4,6 @@
 //! workload does not end, ends with another answer than the engine without it, or panics. It is no test of the engine,
 //! but one of the suite: a bug that nothing catches means a workload or a fault that is missing.
 
-mod workloads;
-
 use crate::graphs::{self, What};
 use crate::simulated;
 use pelton::testing::simulation::{Image, Simulation};
@@ -13,6 +11,7 @@ use pelton_checker::Invariant;
 use pelton_domain::mutants::{Mutant, with_mutant};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 /// A workload.
 #[derive(Debug)]
@@ -24,8 +23,8 @@ pub struct Ground {
 /// How a run of a workload is judged.
 #[derive(Debug)]
 enum Judge {
-    /// By what it comes to without bugs and troubles.
-    Answer { simulation: Box<Simulation>, expected: Image },
+    /// By what it comes to without bugs and troubles, which is looked at when it is first needed.
+    Answer { simulation: Box<Simulation>, expected: OnceLock<Image> },
     /// A random graph, by its history.
     History,
 }
@@ -69,32 +68,41 @@ impl std::fmt::Display for Check {
     }
 }
 
-/// Random graphs, every other workload of the simulation, and those that only the hunt has.
-///
-/// # Panics
-/// Where one does not end without bugs and troubles.
+/// Random graphs, and every other workload of the simulation.
 #[must_use]
 pub fn grounds() -> Vec<Ground> {
-    let all = workloads::held().into_iter().chain(simulated::workloads());
-    let others = all.map(|(name, simulation)| match simulation.sequential() {
-        Ok(outcome) => Ground {
-            name,
-            judge: Judge::Answer { simulation: Box::new(simulation), expected: outcome.image },
-        },
-        Err(broken) => panic!("{name}: {broken}"),
+    let others = simulated::workloads().into_iter().map(|(name, simulation)| {
+        let (simulation, expected) = (Box::new(simulation), OnceLock::new());
+        Ground { name, judge: Judge::Answer { simulation, expected } }
     });
     std::iter::once(Ground { name: "graphs", judge: Judge::History }).chain(others).collect()
+}
+
+impl Ground {
+    /// Has the right answer at hand, if it takes one: to be called before there is a bug.
+    ///
+    /// # Panics
+    /// Where it does not end without bugs and troubles.
+    fn prepare(&self) {
+        if let Judge::Answer { simulation, expected } = &self.judge {
+            expected.get_or_init(|| match simulation.sequential() {
+                Ok(outcome) => outcome.image,
+                Err(broken) => panic!("{}: {broken}", self.name),
+            });
+        }
+    }
 }
 
 /// Looks for a run under one of `seeds` that shows the bug, and ends well without it.
 ///
 /// # Panics
-/// Where a run fails without it too: that would say nothing.
+/// Where a run fails without it too: that would say nothing. And where a workload does not end without troubles.
 #[must_use]
 pub fn hunt(mutant: Mutant, grounds: &[Ground], seeds: Range<u64>) -> Option<Caught> {
     // Random graphs come first, and show almost everything: the others are looked at for what they do not.
     let runs = grounds.iter().flat_map(|ground| seeds.clone().map(move |seed| (seed, ground)));
     runs.into_iter().find_map(|(seed, ground)| {
+        ground.prepare();
         let (check, words) = with_mutant(mutant, || symptom(ground, seed))?;
         if let Some((_, words)) = symptom(ground, seed) {
             panic!("{}, seed {seed}, fails without any bug: {words}", ground.name);
@@ -109,7 +117,7 @@ fn symptom(ground: &Ground, seed: u64) -> Option<(Check, String)> {
     let run = || match &ground.judge {
         Judge::Answer { simulation, expected } => match simulation.run(seed) {
             Ok(outcome) => {
-                let difference = expected.differences(&outcome.image).into_iter().next()?;
+                let difference = expected.get()?.differences(&outcome.image).into_iter().next()?;
                 Some((Check::Answer, difference.to_string()))
             }
             Err(broken) => Some(broken_check(broken.reason)),

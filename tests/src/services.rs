@@ -52,14 +52,21 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The flights of `run` with two injectors, so many workers, and the leases that are the default.
+    /// The pipeline of this name and program, with a store of its own, two injectors, so many workers that are all alike,
+    /// and the leases that are the default.
     #[must_use]
-    pub fn flights(programs: Programs, run: &Run, workers: usize) -> Self {
+    pub fn new(
+        programs: Programs,
+        pipeline: &'static str,
+        program: Vec<String>,
+        directory: PathBuf,
+        workers: usize,
+    ) -> Self {
         Self {
             programs,
-            pipeline: "flight-delays",
-            program: run.words(),
-            directory: run.output.with_extension("processes"),
+            pipeline,
+            program,
+            directory,
             store: None,
             injectors: 2,
             workers: vec![Vec::new(); workers],
@@ -68,6 +75,27 @@ impl Layout {
             injector_options: Vec::new(),
             places: None,
         }
+    }
+
+    /// The flights of `run`.
+    #[must_use]
+    pub fn flights(programs: Programs, run: &Run, workers: usize) -> Self {
+        let directory = run.output.with_extension("processes");
+        Self::new(programs, "flight-delays", run.words(), directory, workers)
+    }
+
+    /// With leases of about a second, so that what takes over takes over soon.
+    #[must_use]
+    pub fn with_short_leases(self) -> Self {
+        let (leader_lease, worker_lease) = (Duration::from_millis(1000), Duration::from_millis(1500));
+        Self { leader_lease, worker_lease, ..self }
+    }
+
+    /// The store, as others than its own process open it once that has ended.
+    #[must_use]
+    pub fn kept(&self) -> String {
+        let own = || format!("embedded:{}", self.directory.join("store").display());
+        self.store.clone().unwrap_or_else(own)
     }
 }
 
@@ -139,7 +167,7 @@ impl Layout {
     }
 
     fn statestore(&self, addresses: &Addresses) -> Process {
-        let kept = format!("embedded:{}", self.directory.join("store").display());
+        let kept = self.kept();
         let own = ["--store", &kept, "--listen", &addresses.statestore];
         let words = [vec![self.programs.statestore.display().to_string()], words(&own), self.exposed()];
         let place = self.places.as_ref().map(|places| &places.statestore);

@@ -9,9 +9,12 @@
 //! | `transfers` | one half of a commit; a stage that loses what another has |
 //! | `ingested` | a record from outside that is lost, or twice, or out of order; a stream that ends too early |
 //! | `published` | the same for those who read a published stream |
+//! | `held` | a watermark that passes a production, a timer's output time or a batch: a group closes too early |
+//! | `failing` | the same for parked records; a parked record that is lost, or overtaken |
 //! | `filed` | a line of a file that is lost, twice, torn or out of order |
 
 mod filed;
+mod grouped;
 mod ingested;
 mod published;
 
@@ -41,7 +44,8 @@ pub fn workloads() -> Vec<(&'static str, Simulation)> {
         ("published", published::published()),
         ("filed", filed::filed()),
     ];
-    all.into_iter().chain(windows::workloads()).collect()
+    let grouped = [("held", grouped::held()), ("failing", grouped::failing())];
+    all.into_iter().chain(windows::workloads()).chain(grouped).collect()
 }
 
 fn numbers() -> Step<Numbers> {

@@ -5,8 +5,8 @@
 //! each output carries the running count of its key, and the collector refuses a count that does not follow.
 
 use pelton::{
-    Computation, Context, Declaration, Engine, EventTime, Failure, Fired, Input, Map, Pipeline, Step, Stream,
-    Timer, Value,
+    Computation, Context, Declaration, Engine, EventTime, Failure, Fired, Input, Map, Pipeline, RetryPolicy,
+    Step, Stream, Timer, Value,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
@@ -72,6 +72,16 @@ impl Computation for Numbers {
 #[must_use]
 pub fn at(number: u64) -> EventTime {
     EventTime::from_micros(i64::try_from(number).unwrap_or(i64::MAX).saturating_mul(1000))
+}
+
+/// A key that fails is parked soon, and tried again soon.
+#[must_use]
+pub fn parks_soon() -> RetryPolicy {
+    RetryPolicy {
+        delay_max: Duration::from_millis(100),
+        grace: Duration::from_millis(100),
+        ..RetryPolicy::default()
+    }
 }
 
 static COUNT: Value<(u64, u64)> = Value::new("count");

@@ -7,7 +7,6 @@
 use anyhow::{Result, ensure};
 use pelton_tests::flight_runs::program;
 use pelton_tests::graphs;
-use pelton_tests::services::chaos::Chaos;
 use pelton_tests::services::graphs::GraphRun;
 use pelton_tests::services::{Programs, Services};
 use std::time::Duration;
@@ -32,26 +31,19 @@ fn every_invariant_holds_in_every_simulated_run() {
 #[test]
 fn every_invariant_holds_for_services_whose_processes_are_killed_and_paused() -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let seed = pelton_tests::seed();
     let graph = GraphRun {
-        seed,
+        seed: pelton_tests::seed(),
         longer: 4,
         program: program("graph", &["--bin", "graph"])?,
         store: None,
         directory: directory.path().join("processes"),
     };
-    let mut services = Services::start(graph.layout(Programs::built()?, 3))?;
-    let chaos = Chaos {
-        seed,
-        worker_kill: Duration::from_millis(900),
-        leader_kill: Duration::from_secs(4),
-        zombie: Duration::from_secs(2),
-        disturbed: Duration::from_secs(8),
-        within: Duration::from_secs(300),
-    };
+    let layout = graph.layout(Programs::built()?);
+    let mut services = Services::start(layout.clone())?;
+    let chaos = graph.chaos(Duration::from_secs(8), Duration::from_secs(300));
     let done = chaos.run(&mut services, |what| println!("{what}"))?;
     services.stop()?;
     ensure!(done.workers_killed > 0, "it ended too early: {done}");
-    ensure!(graph.judge()? > 100, "too little was done to say anything");
+    ensure!(graph.judge(&layout)? > 100, "too little was done to say anything");
     Ok(())
 }

@@ -16,11 +16,7 @@ fn flights(directory: &Path, rate: u32) -> Result<Run> {
 }
 
 fn layout(run: &Run) -> Result<Layout> {
-    Ok(Layout {
-        leader_lease: Duration::from_millis(1000),
-        worker_lease: Duration::from_millis(1500),
-        ..Layout::flights(Programs::built()?, run, 3)
-    })
+    Ok(Layout::flights(Programs::built()?, run, 3).with_short_leases())
 }
 
 /// The hourly lines are those of an independent computation, the alerts those of a run in one process.

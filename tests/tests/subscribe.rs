@@ -31,19 +31,11 @@ fn expected() -> Came {
 fn relay(directory: &Path) -> Result<(Services, Vec<String>)> {
     let addresses: Vec<String> = free_addresses(3)?.iter().map(ToString::to_string).collect();
     let own = |address: &String| vec!["--listen".to_owned(), address.clone()];
-    let services = Services::start(Layout {
-        programs: Programs::built()?,
-        pipeline: "relay",
-        program: vec![env!("CARGO_BIN_EXE_relay").to_owned()],
-        directory: directory.to_owned(),
-        store: None,
-        injectors: 1,
-        workers: addresses.iter().map(own).collect(),
-        leader_lease: Duration::from_millis(1000),
-        worker_lease: Duration::from_millis(1500),
-        injector_options: Vec::new(),
-        places: None,
-    })?;
+    let program = vec![env!("CARGO_BIN_EXE_relay").to_owned()];
+    let layout =
+        Layout::new(Programs::built()?, "relay", program, directory.to_owned(), 0).with_short_leases();
+    let workers = addresses.iter().map(own).collect();
+    let services = Services::start(Layout { injectors: 1, workers, ..layout })?;
     Ok((services, addresses))
 }
 

@@ -42,12 +42,12 @@ pub struct Letter {
     /// The epoch of the channel: it ascends whenever the channel's sender starts again.
     pub epoch: u64,
     /// What it is.
-    pub content: Content,
+    pub content: LetterContent,
 }
 
 /// What a piece of mail is.
 #[derive(Clone, Debug)]
-pub enum Content {
+pub enum LetterContent {
     /// Records, each with the number of its stream.
     Delivery {
         /// The number of the delivery in its channel and epoch.
@@ -69,12 +69,12 @@ impl Letter {
         let (from, epoch, content) = match mail {
             Mail::Deliver { from, epoch, number, delivery } => {
                 let records = delivery.items.iter().map(|item| (item.stream, item.record.clone())).collect();
-                (*from, *epoch, Content::Delivery { number: *number, records })
+                (*from, *epoch, LetterContent::Delivery { number: *number, records })
             }
             Mail::Acknowledge { from, epoch, number, .. } => {
-                (*from, *epoch, Content::Acknowledgement { number: *number })
+                (*from, *epoch, LetterContent::Acknowledgement { number: *number })
             }
-            Mail::Refuse { from, epoch } => (*from, *epoch, Content::Refusal),
+            Mail::Refuse { from, epoch } => (*from, *epoch, LetterContent::Refusal),
         };
         Self { from: from.into(), to: to.into(), epoch, content }
     }

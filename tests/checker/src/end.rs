@@ -89,7 +89,7 @@ impl End {
             let payloads: Vec<u64> =
                 entries.iter().flat_map(|entry| &entry.emitted).map(|it| it.packet.payload).collect();
             let all = payloads.iter().collect::<BTreeSet<_>>().len();
-            require((payloads.len(), all) == (payloads.len(), payloads.len()), I12, || {
+            require(all == payloads.len(), I12, || {
                 format!("{node} said {} records and only {all} different ones", payloads.len())
             })?;
             require(payloads.len() as u64 == source.total, I12, || {

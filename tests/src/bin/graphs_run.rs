@@ -13,15 +13,12 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use pelton_tests::network::Network;
-use pelton_tests::services::chaos::Chaos;
-use pelton_tests::services::graphs::GraphRun;
+use pelton_tests::services::graphs::{GraphRun, WORKERS};
 use pelton_tests::services::partitions::{Nodes, Partitions};
 use pelton_tests::services::{Layout, Programs, Services};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-
-const WORKERS: usize = 3;
 
 /// Runs random graphs as services and judges what is left in the end.
 #[derive(Debug, Parser)]
@@ -77,32 +74,25 @@ fn run(arguments: &Arguments, seed: u64) -> Result<String> {
         store: arguments.store.as_ref().map(|url| url.replace("SEED", &seed.to_string())),
         directory: arguments.directory.join(seed.to_string()),
     };
-    let layout = graph.layout(Programs::of(&arguments.programs), WORKERS);
+    let layout = graph.layout(Programs::of(&arguments.programs));
     let (disturbed, within) =
         (Duration::from_secs(arguments.disturbed), Duration::from_secs(arguments.within));
     let done = if arguments.cuts {
         let mut network = Network::new(0)?;
-        let nodes = Nodes::make(&mut network, 2, WORKERS)?;
-        let mut services = Services::start(Layout { places: Some(nodes.places()), ..layout })?;
+        let nodes = Nodes::make(&mut network, layout.injectors, WORKERS)?;
+        let places = Some(nodes.places());
+        let mut services = Services::start(Layout { places, ..layout.clone() })?;
         let (cut, whole) = (Duration::from_secs(3), Duration::from_secs(1));
         let partitions = Partitions { seed, cut, whole, disturbed, within };
         let made = partitions.run(&mut services, &network, &nodes, |_| {})?;
         services.stop()?;
         made.to_string()
     } else {
-        let mut services = Services::start(layout)?;
-        let chaos = Chaos {
-            seed,
-            worker_kill: Duration::from_millis(900),
-            leader_kill: Duration::from_secs(4),
-            zombie: Duration::from_secs(2),
-            disturbed,
-            within,
-        };
-        let done = chaos.run(&mut services, |_| {})?;
+        let mut services = Services::start(layout.clone())?;
+        let done = graph.chaos(disturbed, within).run(&mut services, |_| {})?;
         services.stop()?;
         done.to_string()
     };
-    let steps = graph.judge().context("what is left is not right")?;
+    let steps = graph.judge(&layout).context("what is left is not right")?;
     Ok(format!("{steps} steps, {done}"))
 }

@@ -2,19 +2,20 @@
 //!
 //! It reads keys as `docs/src/key-layout.md` has them, and decides nothing.
 
+use super::RandomGraph;
 use bytes::Bytes;
 use pelton::codec::{Codec, Postcard};
 use pelton::testing::simulation::{Event as Happened, History};
-use pelton::{Content as MailContent, Correspondent};
+use pelton::{Correspondent, LetterContent};
 use pelton_checker::End;
 use pelton_checker::end::Counters;
 use pelton_checker::event::{
     Announced, Commit, Content, Event, Fence, Letter, Parked, Party, Pending, TimerRow,
 };
 use pelton_checker::journal::{Domain, Node, Packet, TimerName};
-use pelton_domain::{Key, Name};
+use pelton_domain::Key;
 use pelton_proto::{Message, store};
-use pelton_statestore::keys::{TimeDomain, TimerAddress};
+use pelton_statestore::keys::{MalformedKey, TimeDomain, TimerAddress};
 use pelton_statestore::{PipelineKeys, Write};
 use std::collections::BTreeMap;
 
@@ -28,6 +29,10 @@ pub struct Unreadable {
 
 fn unreadable(what: &'static str) -> impl FnOnce(String) -> Unreadable {
     move |reason| Unreadable { what, reason }
+}
+
+fn malformed(error: MalformedKey) -> Unreadable {
+    unreadable("a row's key")(error.to_string())
 }
 
 fn decode<M: Message + Default>(what: &'static str, bytes: &Bytes) -> Result<M, Unreadable> {
@@ -70,8 +75,9 @@ enum Row {
 }
 
 impl Witness {
-    fn new(pipeline: &Name) -> Self {
-        Self { keys: PipelineKeys::new(pipeline), computations: BTreeMap::new(), streams: BTreeMap::new() }
+    fn new() -> Self {
+        let keys = PipelineKeys::new(&RandomGraph::name());
+        Self { keys, computations: BTreeMap::new(), streams: BTreeMap::new() }
     }
 
     fn learn(&mut self, catalogue: &Bytes) -> Result<(), Unreadable> {
@@ -140,8 +146,6 @@ impl Witness {
             Row::Other => return Ok(()),
         };
         let of = self.keys.computation(computation);
-        let malformed =
-            |error: pelton_statestore::keys::MalformedKey| unreadable("a row's key")(error.to_string());
         match kind {
             'f' => {
                 let fence: store::Fence = decode("a fence", value)?;
@@ -165,11 +169,7 @@ impl Witness {
             't' => {
                 let address = of.read_timer(key).map_err(malformed)?;
                 let timer: store::Timer = decode("a timer", value)?;
-                out.timers.extend(timer_row(
-                    place,
-                    &address,
-                    Some((timer.fire_at_us, timer.output_time_us)),
-                )?);
+                out.timers.push(timer_row(place, &address, Some((timer.fire_at_us, timer.output_time_us)))?);
             }
             'd' => out.ids.push((key.to_vec(), place, ids(value))),
             'o' => {
@@ -205,9 +205,8 @@ impl Witness {
                 return Ok(());
             }
             't' => {
-                let address =
-                    of.read_timer(key).map_err(|error| unreadable("a row's key")(error.to_string()))?;
-                out.timers.extend(timer_row(place, &address, None)?);
+                let address = of.read_timer(key).map_err(malformed)?;
+                out.timers.push(timer_row(place, &address, None)?);
             }
             'o' => out.outbox_removed.push(key.to_vec()),
             'p' => out.parked_removed.push(key.to_vec()),
@@ -241,7 +240,7 @@ impl Witness {
         };
         let (Some(from), Some(to)) = (party(letter.from), party(letter.to)) else { return Ok(None) };
         let (number, content) = match &letter.content {
-            MailContent::Delivery { number, records } => {
+            LetterContent::Delivery { number, records } => {
                 let pending = records.iter().filter_map(|(stream, record)| {
                     let pending = |stream: u16| {
                         Ok(Pending {
@@ -256,8 +255,8 @@ impl Witness {
                 });
                 (*number, Content::Delivery(pending.collect::<Result<_, _>>()?))
             }
-            MailContent::Acknowledgement { number } => (*number, Content::Acknowledgement),
-            MailContent::Refusal => (0, Content::Refusal),
+            LetterContent::Acknowledgement { number } => (*number, Content::Acknowledgement),
+            LetterContent::Refusal => (0, Content::Refusal),
         };
         Ok(Some(Letter { from, to, epoch: letter.epoch, number, content }))
     }
@@ -279,22 +278,22 @@ fn timer_row(
     computation: u16,
     address: &TimerAddress,
     set: Option<(i64, i64)>,
-) -> Result<Option<TimerRow>, Unreadable> {
+) -> Result<TimerRow, Unreadable> {
     let domain = match address.domain {
         TimeDomain::Event => Domain::Event,
         TimeDomain::Processing => Domain::Processing,
     };
     let tag = std::str::from_utf8(&address.tag).ok().and_then(|tag| tag.parse().ok()).unwrap_or(u8::MAX);
     let node = Node { computation, key: number(&address.key)? };
-    Ok(Some(TimerRow { node, name: TimerName { domain, tag }, set }))
+    Ok(TimerRow { node, name: TimerName { domain, tag }, set })
 }
 
 /// What happened in a simulated run, in the checker's words, with its time in microseconds.
 ///
 /// # Errors
 /// Where something that was recorded cannot be read.
-pub fn events(pipeline: &Name, history: &History) -> Result<Vec<(u64, Event)>, Unreadable> {
-    let mut witness = Witness::new(pipeline);
+pub fn events(history: &History) -> Result<Vec<(u64, Event)>, Unreadable> {
+    let mut witness = Witness::new();
     let mut events = Vec::new();
     for (at, happened) in history.events() {
         let event = match happened {
@@ -312,8 +311,8 @@ pub fn events(pipeline: &Name, history: &History) -> Result<Vec<(u64, Event)>, U
 ///
 /// # Errors
 /// Where a row cannot be read.
-pub fn end(pipeline: &Name, rows: &[(Bytes, Bytes)]) -> Result<End, Unreadable> {
-    let mut witness = Witness::new(pipeline);
+pub fn end(rows: &[(Bytes, Bytes)]) -> Result<End, Unreadable> {
+    let mut witness = Witness::new();
     let catalogue = witness.keys.catalogue();
     if let Some((_, catalogue)) = rows.iter().find(|(key, _)| *key == catalogue) {
         witness.learn(catalogue)?;
@@ -332,7 +331,7 @@ pub fn end(pipeline: &Name, rows: &[(Bytes, Bytes)]) -> Result<End, Unreadable> 
                 sum.timers_fired += counted.timers_fired;
             }
             's' => {
-                let at = of.read_state(key).map_err(|error| unreadable("a row's key")(error.to_string()))?;
+                let at = of.read_state(key).map_err(malformed)?;
                 if at.cell.as_ref() == b"state" {
                     end.states.insert(Node { computation: place, key: number(&at.key)? }, state(value)?);
                 }

@@ -1,12 +1,16 @@
 //! Random graphs as services, judged by the checker from what they leave in their store.
 
+use super::chaos::Chaos;
 use super::{Layout, Programs};
 use crate::graphs::{RandomGraph, end};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use pelton_statestore::{PipelineKeys, Scan};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// Workers of each.
+pub const WORKERS: usize = 3;
 
 /// A graph and how it is run.
 #[derive(Clone, Debug)]
@@ -24,50 +28,39 @@ pub struct GraphRun {
 }
 
 impl GraphRun {
-    fn graph(&self) -> RandomGraph {
-        RandomGraph::of(self.seed).longer(self.longer)
+    /// As services, with short leases.
+    #[must_use]
+    pub fn layout(&self, programs: Programs) -> Layout {
+        let own =
+            ["--graph", &self.seed.to_string(), "--longer", &self.longer.to_string()].map(str::to_owned);
+        let program = std::iter::once(self.program.display().to_string()).chain(own).collect();
+        let layout = Layout::new(programs, RandomGraph::NAME, program, self.directory.clone(), WORKERS);
+        Layout { store: self.store.clone(), ..layout.with_short_leases() }
     }
 
-    /// As services: two injectors and so many workers, which may be silent for a second or so.
+    /// Kills and pauses for it, in quick succession: it is done soon.
     #[must_use]
-    pub fn layout(&self, programs: Programs, workers: usize) -> Layout {
-        let program = self.program.display().to_string();
-        let (seed, longer) = (self.seed.to_string(), self.longer.to_string());
-        Layout {
-            programs,
-            pipeline: RandomGraph::NAME,
-            program: vec![program, "--graph".to_owned(), seed, "--longer".to_owned(), longer],
-            directory: self.directory.clone(),
-            store: self.store.clone(),
-            injectors: 2,
-            workers: vec![Vec::new(); workers],
-            leader_lease: Duration::from_millis(1000),
-            worker_lease: Duration::from_millis(1500),
-            injector_options: Vec::new(),
-            places: None,
+    pub fn chaos(&self, disturbed: Duration, within: Duration) -> Chaos {
+        Chaos {
+            seed: self.seed,
+            worker_kill: Duration::from_millis(900),
+            leader_kill: Duration::from_secs(4),
+            zombie: Duration::from_secs(2),
+            disturbed,
+            within,
         }
     }
 
-    /// Judges what is left once everything has been stopped; says how many steps there were.
+    /// Judges what is left in the store of `layout` once everything has been stopped; says how many steps there were.
     ///
     /// # Errors
     /// Where the store cannot be read, or an invariant did not hold.
-    pub fn judge(&self) -> Result<usize> {
-        let rows = match &self.store {
-            Some(url) => rows(url)?,
-            None => rows(&format!("embedded:{}", own_store(&self.directory).display()))?,
-        };
-        let graph = self.graph();
-        let pipeline = graph.pipeline().name().clone();
-        let end = end(&pipeline, &rows)?;
+    pub fn judge(&self, layout: &Layout) -> Result<usize> {
+        let end = end(&rows(&layout.kept())?)?;
+        let graph = RandomGraph::of(self.seed).longer(self.longer);
         end.check(&graph.checked(usize::MAX)).with_context(|| format!("graph {}", self.seed))?;
         Ok(end.journals.values().map(Vec::len).sum())
     }
-}
-
-/// Where the store of the services' own is kept.
-fn own_store(directory: &Path) -> PathBuf {
-    directory.join("store")
 }
 
 /// All rows of the pipeline.
@@ -75,7 +68,7 @@ fn rows(url: &str) -> Result<Vec<(Bytes, Bytes)>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let store = pelton::store::open(url).await?;
-        let mut range = PipelineKeys::new(&RandomGraph::NAME.parse()?).range();
+        let mut range = PipelineKeys::new(&RandomGraph::name()).range();
         let mut rows = Vec::new();
         loop {
             let page = store.scan(Scan::page_of(range.clone())).await?;

@@ -2,7 +2,7 @@
 
 use super::network::Place;
 use super::time::Virtual;
-use crate::engine::letter::{Content, Letter};
+use crate::engine::letter::{Letter, LetterContent};
 use bytes::Bytes;
 use pelton_statestore::{Commit, Write};
 use std::fmt;
@@ -115,12 +115,12 @@ fn digest_letter(digest: &mut Xxh3, letter: &Letter) {
     }
     digest.write_u64(letter.epoch);
     match &letter.content {
-        Content::Delivery { number, records } => {
+        LetterContent::Delivery { number, records } => {
             digest.write_u64(*number);
             records.iter().for_each(|(_, record)| digest.write(&record.id.to_bytes()));
         }
-        Content::Acknowledgement { number } => digest.write_u64(!*number),
-        Content::Refusal => digest.write_u8(0),
+        LetterContent::Acknowledgement { number } => digest.write_u64(!*number),
+        LetterContent::Refusal => digest.write_u8(0),
     }
 }
 

@@ -46,18 +46,11 @@ impl Bench {
         ]);
         let own =
             |hosted: &Option<&str>| hosted.map_or_else(Vec::new, |name| words(&["--computations", name]));
+        let place = directory.path().to_owned();
         let services = Services::start(Layout {
-            programs: Programs::of(programs),
-            pipeline: "chain",
-            program,
-            directory: directory.path().to_owned(),
-            store: None,
             injectors: 1,
             workers: hosted.iter().map(own).collect(),
-            leader_lease: Duration::from_secs(2),
-            worker_lease: Duration::from_secs(3),
-            injector_options: Vec::new(),
-            places: None,
+            ..Layout::new(Programs::of(programs), "chain", program, place, 0)
         })?;
         Ok(Self { services, directory })
     }

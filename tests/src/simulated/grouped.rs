@@ -5,38 +5,29 @@
 //! | `held` | a watermark that passes a production, a timer's output time or a batch: a group closes too early |
 //! | `failing` | the same for parked records; a parked record that is lost, or overtaken |
 
-use crate::workload::{NUMBERS, Numbers, at};
+use super::{GROUP, GROUPS, numbers};
+use crate::workload::{NUMBERS, at, parks_soon};
 use pelton::testing::simulation::Simulation;
 use pelton::{
-    Bag, Computation, Context, Declaration, Failure, Fired, Input, List, Map, Pipeline, RetryPolicy, Step,
-    Stream, TimeDomain, Timer,
+    Bag, Computation, Context, Declaration, Failure, Fired, Input, List, Map, Pipeline, Step, Stream,
+    TimeDomain, Timer,
 };
 use std::time::Duration;
 
-/// How many numbers, of all keys, are one group.
-const GROUP: u64 = 20;
-
-pub(super) fn held() -> Vec<(&'static str, Simulation)> {
-    vec![
-        ("held", Simulation::new(|| grouped("held", Step::new("delay", Delay)))),
-        ("failing", Simulation::new(|| grouped("failing", Step::new("flaky", Flaky).retry(soon())))),
-    ]
+#[must_use]
+pub(super) fn held() -> Simulation {
+    Simulation::new(|| grouped("held", Step::new("delay", Delay)))
 }
 
-/// Parks early.
-fn soon() -> RetryPolicy {
-    RetryPolicy {
-        delay_max: Duration::from_millis(100),
-        grace: Duration::from_millis(100),
-        ..RetryPolicy::default()
-    }
+#[must_use]
+pub(super) fn failing() -> Simulation {
+    Simulation::new(|| grouped("failing", Step::new("flaky", Flaky).retry(parks_soon())))
 }
 
 #[expect(clippy::expect_used, reason = "the graph is fixed")]
 fn grouped<C: Computation<Input = u64> + Sync>(name: &str, middle: Step<C>) -> Pipeline {
-    let numbers = Numbers { total: 240, chunk: 6, keys: 5, pause: Duration::from_millis(60) };
     Pipeline::builder(name)
-        .with(Step::new("numbers", numbers).starts_with_key("numbers").intervals(1))
+        .with(numbers())
         .with(middle.reads(&NUMBERS).intervals(2))
         .with(Step::new("close", Close).reads(&PASSED).intervals(2))
         .build()
@@ -103,9 +94,6 @@ impl Computation for Flaky {
 static OPEN: Map<u64, (u64, u64)> = Map::new("open");
 static CLOSED: List<(u64, u64, u64)> = List::new("closed");
 
-/// A timer for each group: many are open at a time.
-const TAGS: [&str; 12] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"];
-
 /// Counts and adds up the numbers of each group of a key, and closes the group at its end.
 #[derive(Clone)]
 struct Close;
@@ -121,7 +109,7 @@ impl Computation for Close {
         let group = input.value / GROUP;
         let (count, sum) = OPEN.get(cx, &group).await?.unwrap_or_default();
         OPEN.insert(cx, &group, &(count + 1, sum + input.value))?;
-        let tag = usize::try_from(group).ok().and_then(|group| TAGS.get(group)).copied();
+        let tag = usize::try_from(group).ok().and_then(|group| GROUPS.get(group)).copied();
         let tag = tag.ok_or_else(|| Failure::permanent("a number that is too large"))?;
         let timer = Timer::event(tag, at((group + 1) * GROUP));
         cx.set_timer(timer.payload(group.to_be_bytes().to_vec()))
