@@ -19,7 +19,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use pelton_domain::Key;
 use pelton_statestore::keys::TimerAddress;
-use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -201,15 +200,6 @@ pub(crate) async fn guarded<T>(
     ended.unwrap_or_else(|panic| {
         Err(Failure::crashed(format!("the call panicked: {}", panics::caught(panic.as_ref()))))
     })
-}
-
-/// What a panic said.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        _ => "without a message",
-    }
 }
 
 #[cfg(test)]

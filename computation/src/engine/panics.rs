@@ -3,7 +3,6 @@
 //! A panic of user code is caught around the call, and is a failure of that call (I10): who catches it takes it back. One
 //! that this crate's own code raises in the midst of such a call is a bug of the engine's, and stays.
 
-use super::bundle::panic_message;
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
@@ -91,6 +90,15 @@ fn change(how: impl FnOnce(&mut Vec<Panicked>)) {
 pub(crate) fn caught(panic: &(dyn Any + Send)) -> &str {
     take_back();
     panic_message(panic)
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "without a message",
+    }
 }
 
 fn take_back() {

@@ -37,7 +37,7 @@ pub use status::{ComputationStatus, PipelineStatus};
 pub(crate) use status::{Figures, IntervalStatus};
 
 use super::authority::Authority;
-use super::bundle::{Processor, panic_message};
+use super::bundle::Processor;
 use super::channel::Party;
 use super::clock::{ClockHandle, WallClock};
 use super::interval::IntervalOptions;
@@ -45,6 +45,7 @@ use super::interval::load::LoadMeter;
 use super::interval::task::{Ended, IntervalTask, Request, Stopped};
 use super::interval::written::{WriteBudget, Written};
 use super::letter::MailFault;
+use super::panics::panic_message;
 use super::published::Grown;
 use super::recovery::{Recovery, id_floor};
 use super::router::Router;
